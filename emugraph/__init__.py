@@ -1,0 +1,68 @@
+"""emugraph: link prediction on knowledge graphs with hard negatives by embedding mutation, on DGL and PyTorch.
+
+    >>> import emugraph
+    >>> kg = emugraph.load_dataset("wn18rr")                      # doctest: +SKIP
+    >>> run = emugraph.train(kg, model="transe")                  # doctest: +SKIP
+    >>> run.evaluate("test")                                      # doctest: +SKIP
+
+Names are loaded when they are first used, so that ``import emugraph`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emugraph._version import __version__
+from emugraph.errors import EmugraphError, InputError
+
+if TYPE_CHECKING:
+    from emugraph.evaluation import evaluate
+    from emugraph.graph import KnowledgeGraph, load_dataset
+    from emugraph.runs import Run, load
+    from emugraph.settings import Settings
+    from emugraph.training import Callback, train
+    from emugraph.vocabulary import Vocabulary
+
+__all__ = [
+    "Callback",
+    "EmugraphError",
+    "InputError",
+    "KnowledgeGraph",
+    "Run",
+    "Settings",
+    "Vocabulary",
+    "__version__",
+    "evaluate",
+    "load",
+    "load_dataset",
+    "train",
+]
+
+_HOME = {
+    "Callback": "training",
+    "KnowledgeGraph": "graph",
+    "Run": "runs",
+    "Settings": "settings",
+    "Vocabulary": "vocabulary",
+    "evaluate": "evaluation",
+    "load": "runs",
+    "load_dataset": "graph",
+    "train": "training",
+}
+
+# In a checkout, cli/ and datasets/ lie beside this folder; installed, they lie in it (package_dir in setup.cfg).
+_checkout = Path(__file__).resolve().parent.parent
+if (_checkout / "setup.cfg").is_file() and (_checkout / "datasets" / "bundled").is_dir():
+    __path__.append(str(_checkout))
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOME:
+        return getattr(importlib.import_module(f"emugraph.{_HOME[name]}"), name)
+    raise AttributeError(f"module 'emugraph' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,94 @@
+"""What a run was made with: versions, machine, device."""
+
+from __future__ import annotations
+
+import os
+import platform
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from emugraph._version import __version__
+from emugraph.errors import InputError
+
+
+def versions() -> dict[str, str]:
+    """Versions of emugraph, Python, torch and DGL."""
+    from emugraph._dgl import dgl
+
+    return {
+        "emugraph": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "dgl": dgl.__version__,
+    }
+
+
+def machine(device: torch.device) -> dict[str, Any]:
+    """The machine in words and numbers: system, processor, cores, threads, memory, and the device in use."""
+    return {
+        "system": f"{platform.system()} {platform.machine()}",
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
+        "device": describe_device(device),
+    }
+
+
+def describe_device(device: torch.device) -> str:
+    """A device's name for a reader."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def choose_device(name: str) -> torch.device:
+    """The device for "auto" (a CUDA device where there is one), "cpu", "cuda" or "cuda:1".
+
+    Raises:
+        InputError: not a device, or CUDA is asked for and torch finds none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise InputError(f"unknown device {name!r}; known: auto, cpu, cuda, cuda:0, ...") from error
+    if device.type not in ("cpu", "cuda"):
+        raise InputError(f"device {name!r} is not supported; known: auto, cpu, cuda")
+    if device.type == "cuda":
+        count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise InputError(
+                f"device {name!r} was asked for, but torch finds {count} CUDA devices; use --device cpu"
+            )
+    return device
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def describe() -> dict[str, dict[str, Any]]:
+    """Versions, machine, devices and folders, as ``emugraph info`` prints them."""
+    from emugraph import datasets, kernels
+    from emugraph._dgl import dgl
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    try:
+        dgl.graph(([0], [0])).to("cuda" if count else "cpu")
+        build = "CUDA" if count else "CPU in use"
+    except dgl.DGLError:
+        build = "CPU only"
+    return {
+        "versions": {**versions(), "dgl build": build},
+        "machine": machine(choose_device("auto")) | {"kernels": kernels.status()},
+        "devices": {f"cuda:{i}": torch.cuda.get_device_name(i) for i in range(count)} or {"cuda": "none"},
+        "folders": {name: str(path) for name, path in datasets.folders().items()},
+    }

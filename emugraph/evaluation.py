@@ -1,0 +1,160 @@
+"""Filtered ranking: how high a model puts the true answer among all entities.
+
+For each triple the tail is asked for and then the head. Every entity is a candidate; other answers that are known to
+be true are left out (filtered), unless raw figures are wanted. Where candidates score exactly as the true answer does,
+the rank is the mean of the best and the worst that they allow, so that a model that scores everything alike gets the
+rank (N + 1) / 2 and not 1. A score that is not a number never helps: the true answer with such a score ranks last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from emugraph.errors import InputError
+from emugraph.kernels import count_better
+from emugraph.known import KnownAnswers
+from emugraph.models.base import SIDES, Model, Side
+
+if TYPE_CHECKING:
+    from emugraph.graph import KnowledgeGraph
+
+HITS = (1, 3, 10)
+SCORE_BYTES = 64 * 2**20
+"""The block of scores that is in memory at one time; also the one bound that makes memory independent of N."""
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """Ranks of the true answers of one side, counted from 1."""
+
+    optimistic: Tensor  # (n,) int64: ties broken in the model's favour
+    pessimistic: Tensor  # (n,) int64: ties broken against it
+
+    @property
+    def realistic(self) -> Tensor:
+        """The mean of the two, float64 (n,): the expected rank when ties are broken at random."""
+        return (self.optimistic + self.pessimistic).double() / 2
+
+
+class Evaluator:
+    """Ranks triples of one graph, for any number of models; the index of known triples is built once.
+
+    Args:
+        kg: the graph; its train, valid and test triples are the known ones.
+        device: where the models will be.
+    """
+
+    def __init__(self, kg: KnowledgeGraph, device: torch.device | str = "cpu") -> None:
+        self.kg = kg
+        self.device = torch.device(device)
+        every = torch.cat([kg.train, kg.valid, kg.test])
+        self.known = {side: KnownAnswers(every, kg.num_relations, side).to(self.device) for side in SIDES}
+
+    @torch.no_grad()
+    def ranks(
+        self,
+        model: Model,
+        triples: Tensor,
+        side: Side,
+        *,
+        filtered: bool = True,
+        advance: Callable[[int], None] | None = None,
+    ) -> Ranks:
+        """Rank the true answer of each triple on one side.
+
+        Args:
+            model: the score function, on this evaluator's device.
+            triples: int64 (n, 3).
+            side: the side that is asked.
+            filtered: leave out other answers known to be true.
+            advance: called with the number of triples done since the last call.
+        """
+        num_entities = len(model.entities)
+        block = max(1, min(1024, SCORE_BYTES // (4 * num_entities)))
+        optimistic, pessimistic = [], []
+        for batch in triples.to(self.device).split(block):
+            known_entity, answer = (
+                (batch[:, 0], batch[:, 2]) if side == "tail" else (batch[:, 2], batch[:, 0])
+            )
+            query = model.query(model.entities[known_entity], model.relations[batch[:, 1]], side)
+            scores = model.score(query, model.entities)  # (block, N)
+            # Taken from the same product as its rivals', so that rounding cannot make or break a tie.
+            true = scores.gather(1, answer[:, None]).squeeze(1)  # (block,)
+            greater, less = count_better(scores, true)
+            candidates = torch.full_like(greater, num_entities)
+            if filtered:
+                rows, answers = self.known[side].of(batch)
+                others = answers != answer[rows]
+                rows, answers = rows[others], answers[others]
+                theirs, own = scores[rows, answers], true[rows]
+                greater.index_add_(0, rows, -(theirs > own).long())
+                less.index_add_(0, rows, -(theirs < own).long())
+                candidates.index_add_(0, rows, -torch.ones_like(rows))
+            worst = candidates - less
+            optimistic.append(torch.where(true.isnan(), worst, 1 + greater))
+            pessimistic.append(worst)
+            if advance is not None:
+                advance(len(batch))
+        empty = torch.empty(0, dtype=torch.int64)
+        return Ranks(torch.cat(optimistic or [empty]).cpu(), torch.cat(pessimistic or [empty]).cpu())
+
+    def evaluate(
+        self,
+        model: Model,
+        split: str | Tensor = "test",
+        *,
+        filtered: bool = True,
+        ties: bool = False,
+        advance: Callable[[int], None] | None = None,
+    ) -> dict[str, Any]:
+        """The figures of a split, both sides together and each alone.
+
+        Args:
+            model: the score function.
+            split: "train", "valid" or "test", or triples of your own, int64 (n, 3).
+            filtered: leave out other answers known to be true; False gives the raw figures.
+            ties: add ``optimistic`` and ``pessimistic``, the figures with ties broken for and against the model.
+            advance: called with the number of rankings done since the last call; there are 2n.
+
+        Returns:
+            ``mrr``, ``mean_rank``, ``hits@1``, ``hits@3``, ``hits@10`` (shares, 0 to 1) over both sides; the same
+            under ``head`` and ``tail``; ``triples``, how many were ranked on each side; ``filtered``.
+
+        Raises:
+            InputError: there is nothing to rank.
+        """
+        triples = self.kg.triples(split) if isinstance(split, str) else split
+        if not len(triples):
+            what = f"the {split} split" if isinstance(split, str) else "the set of triples"
+            raise InputError(f"{what} of {self.kg.name} is empty; there is nothing to rank")
+        ranks = {s: self.ranks(model, triples, s, filtered=filtered, advance=advance) for s in SIDES}
+        figures: dict[str, Any] = summarize(torch.cat([ranks[s].realistic for s in SIDES]))
+        figures |= {side: summarize(ranks[side].realistic) for side in sorted(SIDES)}
+        if ties:
+            for policy in ("optimistic", "pessimistic"):
+                figures[policy] = summarize(torch.cat([getattr(ranks[s], policy) for s in SIDES]))
+        return figures | {"triples": len(triples), "filtered": filtered}
+
+
+def evaluate(
+    model: Model,
+    kg: KnowledgeGraph,
+    split: str | Tensor = "test",
+    *,
+    filtered: bool = True,
+    ties: bool = False,
+) -> dict[str, Any]:
+    """Rank a split with a model on the device where it is; see :meth:`Evaluator.evaluate`."""
+    return Evaluator(kg, model.entities.device).evaluate(model, split, filtered=filtered, ties=ties)
+
+
+def summarize(ranks: Tensor) -> dict[str, float]:
+    """MRR, mean rank and Hits@k of ranks (n,)."""
+    ranks = ranks.double()
+    figures = {"mrr": ranks.reciprocal().mean().item(), "mean_rank": ranks.mean().item()}
+    return figures | {f"hits@{k}": (ranks <= k).double().mean().item() for k in HITS}

@@ -1,0 +1,383 @@
+"""A knowledge graph: vocabularies, splits, and its training triples as a DGL heterograph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from emugraph.errors import InputError
+from emugraph.vocabulary import Vocabulary
+
+if TYPE_CHECKING:
+    import dgl
+    import networkx
+
+ENTITY = "entity"
+SPLITS = ("train", "valid", "test")
+Triple = tuple[str, str, str]
+
+
+@dataclass(eq=False)
+class KnowledgeGraph:
+    """Entities, relations and the triples (head, relation, tail) between them.
+
+    Args:
+        entities: the entities' labels.
+        relations: the relations' labels.
+        train: ids of the training triples, int64 (n, 3), columns head, relation, tail.
+        valid: ids of the validation triples, same form.
+        test: ids of the test triples, same form.
+        name: what the graph is called, for messages and folders.
+        entity_names: a readable name for each entity (None where there is none), or None.
+
+    Raises:
+        InputError: a tensor is not (n, 3), or an id is out of range.
+    """
+
+    entities: Vocabulary
+    relations: Vocabulary
+    train: torch.Tensor
+    valid: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3, dtype=torch.int64))
+    test: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3, dtype=torch.int64))
+    name: str = "graph"
+    entity_names: Sequence[str | None] | None = None
+
+    def __post_init__(self) -> None:
+        for split in SPLITS:
+            setattr(self, split, self._checked(split, getattr(self, split)))
+        if self.entity_names is not None and len(self.entity_names) != len(self.entities):
+            raise InputError(f"{len(self.entity_names)} names were given for {len(self.entities)} entities")
+
+    def _checked(self, split: str, triples: torch.Tensor) -> torch.Tensor:
+        triples = torch.as_tensor(triples, dtype=torch.int64)
+        if triples.ndim != 2 or triples.shape[1] != 3:
+            raise InputError(f"the {split} triples have shape {tuple(triples.shape)}; expected (n, 3)")
+        for column, size, what in ((0, self.num_entities, "head"), (1, self.num_relations, "relation"),
+                                   (2, self.num_entities, "tail")):  # fmt: skip
+            ids = triples[:, column]
+            if len(ids) and (int(ids.min()) < 0 or int(ids.max()) >= size):
+                raise InputError(
+                    f"a {what} id in the {split} triples is outside 0..{size - 1} (found {int(ids.min())}.."
+                    f"{int(ids.max())}); ids must index the vocabulary"
+                )
+        return triples.contiguous()
+
+    # ---------------------------------------------------------------- from and to other forms
+
+    @classmethod
+    def from_triples(
+        cls,
+        train: Iterable[Triple],
+        valid: Iterable[Triple] = (),
+        test: Iterable[Triple] = (),
+        *,
+        name: str = "graph",
+    ) -> KnowledgeGraph:
+        """A graph from labelled triples (head, relation, tail); a pandas frame's rows serve too.
+
+        Ids are given in the order of first appearance: train, then valid, then test.
+
+        Raises:
+            InputError: an item is not three strings.
+        """
+        entities: dict[str, int] = {}
+        relations: dict[str, int] = {}
+        splits = {}
+        for split, triples in zip(SPLITS, (train, valid, test), strict=True):
+            ids: list[int] = []
+            for position, triple in enumerate(_rows(triples)):
+                if isinstance(triple, str) or len(triple) != 3 or not all(isinstance(x, str) for x in triple):
+                    raise InputError(
+                        f"{split} triple {position} is {triple!r}; expected three strings (head, relation, tail)"
+                    )
+                head, relation, tail = triple
+                ids.append(entities.setdefault(head, len(entities)))
+                ids.append(relations.setdefault(relation, len(relations)))
+                ids.append(entities.setdefault(tail, len(entities)))
+            splits[split] = torch.from_numpy(np.array(ids, dtype=np.int64).reshape(-1, 3))
+        return cls(Vocabulary(entities, "entity"), Vocabulary(relations, "relation"), **splits, name=name)
+
+    @classmethod
+    def from_files(
+        cls, path: str | Path, *, split: tuple[float, float, float] | None = None, seed: int = 0
+    ) -> KnowledgeGraph:
+        """A graph from a folder with train, valid and test files, or from one file and shares to split it by.
+
+        Args:
+            path: the folder, or the file when ``split`` is given (formats: :mod:`emugraph.reading`).
+            split: the shares of train, valid and test, summing to 1.
+            seed: the seed of the split.
+        """
+        from emugraph import reading
+
+        path = Path(path)
+        if path.is_file() and split is None:
+            raise InputError(f"{path} is one file; say how to split it, for example --split 0.8,0.1,0.1")
+        if split is not None and path.is_dir():
+            raise InputError(
+                f"{path} is a folder, which holds its own splits; give one file or leave out the split"
+            )
+        read = reading.read_folder(path) if split is None else reading.read_and_split(path, split, seed)
+        name = path.resolve().name.split(".")[0] or "graph"
+        return cls(read.entities, read.relations, **read.splits, name=name)
+
+    @classmethod
+    def from_networkx(cls, graph: networkx.Graph, *, relation: str = "relation") -> KnowledgeGraph:
+        """A graph from a networkx (multi)graph whose edges carry their relation, and optionally their split.
+
+        Nodes become entities by ``str(node)``; an edge's relation is its key in a multigraph or else its attribute
+        ``relation``; its attribute ``split`` ("train" where absent) says where it goes. An undirected edge becomes
+        the one triple in the direction networkx reports.
+
+        Raises:
+            InputError: an edge has no relation, an unknown split, or two nodes have the same label.
+        """
+        labels = {node: str(node) for node in graph.nodes}
+        entities = Vocabulary(labels.values(), "entity")
+        relations: dict[str, int] = {}
+        splits: dict[str, list[tuple[int, int, int]]] = {split: [] for split in SPLITS}
+        edges = graph.edges(keys=True, data=True) if graph.is_multigraph() else graph.edges(data=True)
+        for head, tail, *key, data in edges:
+            label = data.get(relation, key[0] if key and isinstance(key[0], str) else None)
+            if label is None:
+                raise InputError(
+                    f"the edge {head!r} -> {tail!r} has no attribute {relation!r}; set it on every edge"
+                )
+            split = data.get("split", "train")
+            if split not in splits:
+                raise InputError(
+                    f"the edge {head!r} -> {tail!r} has split {split!r}; known: {', '.join(SPLITS)}"
+                )
+            relation_id = relations.setdefault(str(label), len(relations))
+            splits[split].append((entities.id(labels[head]), relation_id, entities.id(labels[tail])))
+        tensors = {s: torch.tensor(t, dtype=torch.int64).reshape(-1, 3) for s, t in splits.items()}
+        return cls(entities, Vocabulary(relations, "relation"), **tensors, name=graph.name or "graph")
+
+    def to_networkx(self, splits: Iterable[str] = SPLITS) -> networkx.MultiDiGraph:
+        """A MultiDiGraph: nodes are entity labels, edges have ``key`` and ``relation`` (label) and ``split``.
+
+        Duplicate triples within the chosen splits keep one edge (the last split's).
+        """
+        import networkx
+
+        graph = networkx.MultiDiGraph(name=self.name)
+        graph.add_nodes_from(self.entities)
+        for split in splits:
+            graph.add_edges_from(
+                (
+                    self.entities[h],
+                    self.entities[t],
+                    self.relations[r],
+                    {"relation": self.relations[r], "split": split},
+                )
+                for h, r, t in self.triples(split).tolist()
+            )
+        return graph
+
+    @classmethod
+    def from_dgl(
+        cls,
+        graph: dgl.DGLGraph,
+        valid: torch.Tensor | None = None,
+        test: torch.Tensor | None = None,
+        *,
+        name: str = "graph",
+    ) -> KnowledgeGraph:
+        """A graph from a DGL heterograph: each edge type a relation, each edge a training triple.
+
+        With one node type, entity i is node i. With several, the types' nodes follow each other in the order of
+        ``graph.ntypes``, labelled "type:number". Two edge types of one name between different node types are
+        labelled "source:name:target".
+        """
+        counts = [graph.num_nodes(t) for t in graph.ntypes]
+        offset = dict(zip(graph.ntypes, np.cumsum([0, *counts[:-1]]).tolist(), strict=True))
+        if len(counts) == 1:
+            labels: Iterable[str] = map(str, range(counts[0]))
+        else:
+            labels = (f"{t}:{i}" for t, n in zip(graph.ntypes, counts, strict=True) for i in range(n))
+        unique = len(set(graph.etypes)) == len(graph.etypes)
+        relations = [e if unique else f"{s}:{e}:{d}" for s, e, d in graph.canonical_etypes]
+        parts = []
+        for relation, etype in enumerate(graph.canonical_etypes):
+            heads, tails = graph.edges(etype=etype, order="eid")
+            heads, tails = heads.cpu().long() + offset[etype[0]], tails.cpu().long() + offset[etype[2]]
+            parts.append(torch.stack([heads, torch.full_like(heads, relation), tails], dim=1))
+        empty = torch.empty(0, 3, dtype=torch.int64)
+        return cls(
+            Vocabulary(labels, "entity"),
+            Vocabulary(relations, "relation"),
+            torch.cat(parts) if parts else empty,
+            empty if valid is None else valid,
+            empty if test is None else test,
+            name=name,
+        )
+
+    # ---------------------------------------------------------------- views
+
+    @property
+    def num_entities(self) -> int:
+        """The number of entities, N."""
+        return len(self.entities)
+
+    @property
+    def num_relations(self) -> int:
+        """The number of relations, R."""
+        return len(self.relations)
+
+    def triples(self, split: str) -> torch.Tensor:
+        """The triples of a split, int64 (n, 3). Raises InputError for an unknown split."""
+        if split not in SPLITS:
+            raise InputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
+        triples: torch.Tensor = getattr(self, split)
+        return triples
+
+    @cached_property
+    def graph(self) -> dgl.DGLGraph:
+        """The training triples as a DGL heterograph: node type "entity", an edge type per relation.
+
+        The edge types are the relations' labels. DGL sorts edge types by name, so that their order in
+        ``graph.etypes`` need not be that of the relation ids; within a type, edges keep the order of the triples.
+        """
+        from emugraph._dgl import dgl
+
+        order = torch.argsort(self.train[:, 1], stable=True)
+        heads, relations, tails = self.train[order].unbind(dim=1)
+        counts = torch.bincount(relations, minlength=self.num_relations).tolist()
+        edges = {
+            (ENTITY, label, ENTITY): (head, tail)
+            for label, head, tail in zip(
+                self.relations, heads.split(counts), tails.split(counts), strict=True
+            )
+        }
+        return dgl.heterograph(edges, num_nodes_dict={ENTITY: self.num_entities})
+
+    @cached_property
+    def homogeneous(self) -> dgl.DGLGraph:
+        """The training triples as one DGL graph: edge i is training triple i, its relation in ``edata["relation"]``."""
+        from emugraph._dgl import dgl
+
+        heads, relations, tails = self.train.unbind(dim=1)
+        graph = dgl.graph((heads, tails), num_nodes=self.num_entities)
+        graph.edata["relation"] = relations
+        return graph
+
+    def entity_id(self, label: str) -> int:
+        """The id of an entity given by its label or, where only one entity has it, by its readable name.
+
+        Raises:
+            InputError: unknown, or a name that several entities share.
+        """
+        found = self.entities.get(label)
+        if found is not None:
+            return found
+        named = self._ids_by_name.get(label, [])
+        if len(named) == 1:
+            return named[0]
+        if named:
+            some = ", ".join(self.entities[i] for i in named[:5])
+            raise InputError(f"{len(named)} entities are named {label!r}; say which by its id: {some}")
+        return self.entities.id(label)
+
+    @cached_property
+    def _ids_by_name(self) -> Mapping[str, list[int]]:
+        ids: dict[str, list[int]] = {}
+        for i, name in enumerate(self.entity_names or ()):
+            if name is not None:
+                ids.setdefault(name, []).append(i)
+        return ids
+
+    def display(self, entity: int) -> str:
+        """An entity for a reader: its label, and its readable name where it has one."""
+        name = self.entity_names[entity] if self.entity_names is not None else None
+        label = self.entities[entity]
+        return label if name is None or name == label else f"{label} ({name})"
+
+    def summary(self) -> dict[str, Any]:
+        """Counts, and what is unusual in the data. All of it is kept, none is dropped.
+
+        Keys: name, entities, relations, train, valid, test; ``duplicates`` (repeated triples within a split),
+        ``self_loops`` (head = tail), ``valid_in_train``, ``test_in_train``, ``test_in_valid`` (triples that stand in
+        an earlier split too), ``unseen_entities`` and ``unseen_relations`` (in no training triple), ``unseen_triples``
+        (valid and test triples with such an entity or relation).
+        """
+        keys = {split: self._keys(self.triples(split)) for split in SPLITS}
+        unique = {split: torch.unique(k) for split, k in keys.items()}
+        seen_entities = torch.zeros(self.num_entities, dtype=torch.bool)
+        seen_entities[self.train[:, 0]] = True
+        seen_entities[self.train[:, 2]] = True
+        seen_relations = torch.zeros(self.num_relations, dtype=torch.bool)
+        seen_relations[self.train[:, 1]] = True
+        held_out = torch.cat([self.valid, self.test])
+        unseen = ~(
+            seen_entities[held_out[:, 0]] & seen_relations[held_out[:, 1]] & seen_entities[held_out[:, 2]]
+        )
+        every = torch.cat([self.train, held_out])
+        return {
+            "name": self.name,
+            "entities": self.num_entities,
+            "relations": self.num_relations,
+            **{split: len(self.triples(split)) for split in SPLITS},
+            "duplicates": sum(len(keys[s]) - len(unique[s]) for s in SPLITS),
+            "self_loops": int((every[:, 0] == every[:, 2]).sum()),
+            "valid_in_train": int(torch.isin(keys["valid"], unique["train"]).sum()),
+            "test_in_train": int(torch.isin(keys["test"], unique["train"]).sum()),
+            "test_in_valid": int(torch.isin(keys["test"], unique["valid"]).sum()),
+            "unseen_entities": int((~seen_entities).sum()),
+            "unseen_relations": int((~seen_relations).sum()),
+            "unseen_triples": int(unseen.sum()),
+        }
+
+    def _keys(self, triples: torch.Tensor) -> torch.Tensor:
+        """One int64 a triple, distinct for distinct triples."""
+        heads, relations, tails = triples.unbind(dim=1)
+        return (heads * self.num_relations + relations) * self.num_entities + tails
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{split}={len(self.triples(split)):,}" for split in SPLITS)
+        return f"KnowledgeGraph({self.name!r}, entities={self.num_entities:,}, relations={self.num_relations:,}, {counts})"
+
+
+def _rows(triples: Any) -> Iterable[Any]:
+    """The rows of a pandas frame, or the iterable itself."""
+    return triples.itertuples(index=False, name=None) if hasattr(triples, "itertuples") else triples
+
+
+def load_dataset(
+    name_or_path: str | Path, *, split: tuple[float, float, float] | None = None, seed: int = 0
+) -> KnowledgeGraph:
+    """A knowledge graph by the name of a data set, or from a folder or file of your own.
+
+    Args:
+        name_or_path: a name that ``emugraph datasets list`` shows, a folder with train, valid and test files, or one
+            file together with ``split``. A path that exists wins over a name only if it holds a separator or no data
+            set has that name.
+        split: the shares of train, valid and test of one file.
+        seed: the seed of that split.
+
+    Raises:
+        InputError: no such data set or path, or files that cannot be read.
+    """
+    from emugraph import datasets
+
+    path = Path(name_or_path)
+    named = (
+        not isinstance(name_or_path, Path) and path.name == name_or_path and datasets.is_known(name_or_path)
+    )
+    if path.exists() and not named:
+        return KnowledgeGraph.from_files(path, split=split, seed=seed)
+    if not named and path.name != str(name_or_path):
+        raise InputError(
+            f"{name_or_path} does not exist; give a folder, a file, or a name from 'emugraph datasets list'"
+        )
+    if split is not None:
+        raise InputError(f"{name_or_path} is a data set with splits of its own; leave out the split")
+    data = datasets.load(str(name_or_path))
+    return KnowledgeGraph(
+        data.entities, data.relations, **data.splits, name=data.name, entity_names=data.entity_names
+    )

@@ -1,0 +1,63 @@
+"""The known answers of a query, looked up for a whole batch at once."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from emugraph.models.base import Side
+
+
+class KnownAnswers:
+    """For one side, all known answers of each query (entity, relation), as a compressed index.
+
+    Args:
+        triples: known triples, int64 (n, 3); repeated ones count once.
+        num_relations: R.
+        side: the side that is asked. "tail": the query is (head, relation), its answers are tails.
+    """
+
+    def __init__(self, triples: Tensor, num_relations: int, side: Side) -> None:
+        self.num_relations = num_relations
+        self.side = side
+        pairs = torch.stack([self.keys(triples), triples[:, 2 if side == "tail" else 0]], dim=1)
+        order = torch.argsort(pairs[:, 1], stable=True)
+        pairs = pairs[order]
+        pairs = pairs[torch.argsort(pairs[:, 0], stable=True)]
+        if len(pairs):
+            first = torch.ones(len(pairs), dtype=torch.bool, device=pairs.device)
+            first[1:] = (pairs[1:] != pairs[:-1]).any(dim=1)
+            pairs = pairs[first]
+        self.query_keys, counts = torch.unique_consecutive(pairs[:, 0], return_counts=True)
+        self.starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])  # (queries + 1,)
+        self.answers = pairs[:, 1].contiguous()
+
+    def keys(self, triples: Tensor) -> Tensor:
+        """One int64 for each triple's query, (n,)."""
+        return triples[:, 0 if self.side == "tail" else 2] * self.num_relations + triples[:, 1]
+
+    def to(self, device: torch.device) -> KnownAnswers:
+        """The index on another device, in place."""
+        self.query_keys, self.starts, self.answers = (
+            t.to(device) for t in (self.query_keys, self.starts, self.answers)
+        )
+        return self
+
+    def of(self, triples: Tensor) -> tuple[Tensor, Tensor]:
+        """The answers of each triple's query.
+
+        Args:
+            triples: int64 (B, 3).
+
+        Returns:
+            rows and answers, both int64 (M,): answer ``answers[j]`` is known for the query of ``triples[rows[j]]``.
+        """
+        keys = self.keys(triples)
+        if not len(self.query_keys):
+            return keys.new_empty(0), keys.new_empty(0)
+        slot = torch.searchsorted(self.query_keys, keys).clamp_max(len(self.query_keys) - 1)
+        start = self.starts[slot]
+        count = torch.where(self.query_keys[slot] == keys, self.starts[slot + 1] - start, 0)
+        rows = torch.repeat_interleave(torch.arange(len(keys), device=keys.device), count)
+        offset = torch.arange(len(rows), device=keys.device) - (count.cumsum(0) - count)[rows]
+        return rows, self.answers[start[rows] + offset]

@@ -1,0 +1,35 @@
+"""Score functions, one a file, behind the contract of :class:`emugraph.models.base.Model`."""
+
+from __future__ import annotations
+
+from emugraph.errors import InputError, nearest
+from emugraph.models.base import SIDES, Model, Side
+from emugraph.models.complex import ComplEx
+from emugraph.models.distmult import DistMult
+from emugraph.models.rotate import RotatE
+from emugraph.models.transe import TransE, TransEL2
+
+__all__ = [
+    "MODELS",
+    "SIDES",
+    "ComplEx",
+    "DistMult",
+    "Model",
+    "RotatE",
+    "Side",
+    "TransE",
+    "TransEL2",
+    "model_class",
+]
+
+MODELS: dict[str, type[Model]] = {
+    model.name: model for model in (TransE, TransEL2, DistMult, ComplEx, RotatE)
+}
+
+
+def model_class(name: str) -> type[Model]:
+    """The model of that name, whatever its case. Raises InputError, with the known names, if there is none."""
+    found = MODELS.get(name.lower())
+    if found is None:
+        raise InputError(f"unknown model {name!r}.{nearest(name, MODELS)} Known: {', '.join(MODELS)}")
+    return found

@@ -1,0 +1,137 @@
+"""The contract of a score function.
+
+Every score here is, up to an outer function, a sum over components of a query and a candidate::
+
+    score(q, e) = outer(sum_i phi(q_i, e_i))
+
+The query is made of what is known, an entity and a relation; the candidate stands for what is asked, the tail or the
+head. A sum over components is what lets embedding mutation split a mutated candidate's score exactly, and it is all
+that training, ranking and prediction ask of a model.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+Side = Literal["head", "tail"]
+SIDES: tuple[Side, Side] = ("tail", "head")
+
+
+def init_uniform(table: Tensor, scale: float, generator: torch.Generator) -> None:
+    """Fill a table in place with numbers uniform in -scale..scale, drawn on the CPU whatever the device."""
+    with torch.no_grad():
+        table.copy_(torch.rand(table.shape, generator=generator).mul_(2 * scale).sub_(scale))
+
+
+class Model(nn.Module, ABC):
+    """A score function with its embedding tables.
+
+    Args:
+        num_entities: N.
+        num_relations: R.
+        dim: d, the number of mutation units: real numbers, or complex ones for ComplEx and RotatE.
+        init_scale: entity embeddings start uniform in +-init_scale; None for the model's own default.
+        generator: the random numbers of the start; None for a fixed seed.
+
+    Subclasses give ``entity_width``, ``relation_width`` (real numbers a row), :meth:`query`, :meth:`components`, and
+    where it is quicker than the general form, :meth:`score`.
+    """
+
+    name: ClassVar[str]
+    """What the model is called in settings and on the command line."""
+
+    title: ClassVar[str]
+    """How the literature writes its name."""
+
+    default_init_scale: ClassVar[float] = 0.1
+
+    def __init__(
+        self,
+        num_entities: int,
+        num_relations: int,
+        dim: int,
+        *,
+        init_scale: float | None = None,
+        generator: torch.Generator | None = None,
+    ) -> None:
+        super().__init__()
+        self.dim = dim
+        self.sparse_gradients = False
+        self.entities = nn.Parameter(torch.empty(num_entities, self.entity_width))  # (N, w)
+        self.relations = nn.Parameter(torch.empty(num_relations, self.relation_width))  # (R, w')
+        generator = torch.Generator().manual_seed(0) if generator is None else generator
+        scale = self.default_init_scale if init_scale is None else init_scale
+        init_uniform(self.entities, scale, generator)
+        self.init_relations(scale, generator)
+
+    @property
+    @abstractmethod
+    def entity_width(self) -> int:
+        """Real numbers in an entity's row, w."""
+
+    @property
+    @abstractmethod
+    def relation_width(self) -> int:
+        """Real numbers in a relation's row."""
+
+    @property
+    def num_components(self) -> int:
+        """u, the number of terms in the sum, which is the number of mutation units."""
+        return self.entity_width
+
+    def entity_rows(self, ids: Tensor) -> Tensor:
+        """Embeddings of entities, (..., w), for ids (...); with sparse gradients where ``sparse_gradients`` is set."""
+        return functional.embedding(ids, self.entities, sparse=self.sparse_gradients)
+
+    def relation_rows(self, ids: Tensor) -> Tensor:
+        """Embeddings of relations, (..., w'), for ids (...)."""
+        return functional.embedding(ids, self.relations, sparse=self.sparse_gradients)
+
+    def init_relations(self, scale: float, generator: torch.Generator) -> None:
+        """Fill the relation table; by default like the entities'."""
+        init_uniform(self.relations, scale, generator)
+
+    @abstractmethod
+    def query(self, entity: Tensor, relation: Tensor, side: Side) -> Tensor:
+        """What is asked, as a vector that candidates are compared with.
+
+        Args:
+            entity: embeddings of the known entities, (..., w): the head when the tail is asked, else the tail.
+            relation: embeddings of the relations, (..., w').
+            side: the side that is asked, "tail" or "head".
+
+        Returns:
+            queries, (..., w).
+        """
+
+    @abstractmethod
+    def components(self, query: Tensor, candidate: Tensor) -> Tensor:
+        """phi: the terms of the sum, (..., u), for queries and candidates (..., w) that broadcast."""
+
+    def outer(self, total: Tensor) -> Tensor:
+        """The monotone function around the sum; the identity unless a model says otherwise."""
+        return total
+
+    def score(self, query: Tensor, candidate: Tensor) -> Tensor:
+        """Scores of all pairs, (B, K), of queries (B, w) and candidates (K, w)."""
+        return self.outer(self.components(query.unsqueeze(1), candidate).sum(-1))
+
+    def score_each(self, query: Tensor, candidate: Tensor) -> Tensor:
+        """Scores (B, ...) of each query (B, w) with candidates of its own (B, ..., w)."""
+        extra = candidate.ndim - query.ndim
+        query = query.reshape(query.shape[0], *([1] * extra), query.shape[-1])
+        return self.outer(self.components(query, candidate).sum(-1))
+
+    def score_triples(self, triples: Tensor) -> Tensor:
+        """Scores (n,) of triples given by ids, (n, 3)."""
+        heads, relations, tails = triples.unbind(dim=1)
+        query = self.query(self.entity_rows(heads), self.relation_rows(relations), "tail")
+        return self.score_each(query, self.entity_rows(tails))
+
+    def extra_repr(self) -> str:
+        return f"entities={len(self.entities)}, relations={len(self.relations)}, dim={self.dim}"

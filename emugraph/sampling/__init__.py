@@ -1,0 +1,7 @@
+"""Positive batches and negative samplers, one a file."""
+
+from emugraph.sampling.base import NegativeSampler
+from emugraph.sampling.batches import Batches
+from emugraph.sampling.uniform import Uniform
+
+__all__ = ["Batches", "NegativeSampler", "Uniform"]

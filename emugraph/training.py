@@ -1,0 +1,272 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emugraph import runs
+from emugraph.environment import choose_device
+from emugraph.evaluation import Evaluator
+from emugraph.graph import KnowledgeGraph
+from emugraph.losses import cross_entropy, power_penalty
+from emugraph.models import SIDES, Model, Side, model_class
+from emugraph.presets import find_preset
+from emugraph.runs import Run
+from emugraph.sampling import Batches, Uniform
+from emugraph.settings import Settings
+from emugraph.errors import InputError
+
+
+class Callback:
+    """Looks in on a training run. Override what is of interest; the methods here do nothing."""
+
+    def on_start(self, trainer: Trainer, path: Path) -> None:
+        """Before the first step; ``path`` is the run's folder."""
+
+    def on_step(self, trainer: Trainer, loss: Tensor) -> None:
+        """After each step. ``loss`` is a scalar tensor; reading it on a GPU waits for the device."""
+
+    def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+        """After each validation; ``best`` tells whether its MRR is the highest so far."""
+
+    def on_end(self, run: Run) -> None:
+        """After the final figures."""
+
+
+class Trainer:
+    """The state of one training run, and its step.
+
+    Args:
+        kg: the graph.
+        settings: what to do.
+        device: where to do it.
+    """
+
+    def __init__(self, kg: KnowledgeGraph, settings: Settings, device: torch.device) -> None:
+        self.kg = kg
+        self.settings = settings
+        self.device = device
+        self.step_count = 0
+        self.generator = torch.Generator().manual_seed(settings.seed)
+        self.device_generator = torch.Generator(device).manual_seed(settings.seed)
+        self.model: Model = model_class(settings.model)(
+            kg.num_entities,
+            kg.num_relations,
+            settings.dim,
+            init_scale=settings.init_scale,
+            generator=self.generator,
+        ).to(device)
+        train = kg.train.to(device)
+        self.batches = {side: Batches(train, settings.batch_size, self.generator) for side in SIDES}
+        self.sampler = Uniform(kg.num_entities, settings.negatives, shared=settings.sharing == "shared")
+        self.optimizer = build_optimizer(self.model, settings)
+
+    @property
+    def learning_rate(self) -> float:
+        """The learning rate of the coming step."""
+        settings = self.settings
+        rate = settings.learning_rate
+        if self.step_count < settings.warmup:
+            return rate * (self.step_count + 1) / settings.warmup
+        if settings.schedule == "linear":
+            rate *= (settings.steps - self.step_count) / max(1, settings.steps - settings.warmup)
+        return rate
+
+    def step(self) -> Tensor:
+        """One update; tails and heads are corrupted in turn. Returns the loss, a scalar tensor."""
+        side = SIDES[self.step_count % 2]
+        triples = self.batches[side].next()
+        negatives = self.sampler.sample(triples, side, self.device_generator)
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.learning_rate
+        self.optimizer.zero_grad(set_to_none=True)
+        loss = self.loss(triples, negatives, side)
+        loss.backward()
+        self.optimizer.step()
+        self.step_count += 1
+        return loss.detach()
+
+    def loss(self, triples: Tensor, negatives: Tensor, side: Side) -> Tensor:
+        """The loss of a batch (B, 3) against negatives, (K,) shared or (B, K) per positive."""
+        model, size = self.model, len(triples)
+        known, true = (triples[:, 0], triples[:, 2]) if side == "tail" else (triples[:, 2], triples[:, 0])
+        # One look-up for all entities of the step, so that there is one gradient for the table and not three.
+        rows = model.entity_rows(torch.cat([known, true, negatives.flatten()]))
+        known_rows, true_rows, negative_rows = rows.split([size, size, negatives.numel()])
+        relation_rows = model.relation_rows(triples[:, 1])
+        query = model.query(known_rows, relation_rows, side)
+        if negatives.ndim == 1:
+            scores = model.score(query, negative_rows)
+        else:
+            scores = model.score_each(query, negative_rows.view(*negatives.shape, -1))
+        loss = cross_entropy(model.score_each(query, true_rows), scores)
+        if self.settings.regularization:
+            penalty = sum(
+                power_penalty(r, self.settings.regularization_power)
+                for r in (known_rows, relation_rows, true_rows)
+            )
+            loss = loss + self.settings.regularization * penalty
+        return loss
+
+
+def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
+    """The optimizer of the settings. Adagrad updates only the rows that a step uses, which changes nothing for it."""
+    if settings.optimizer == "adagrad":
+        model.sparse_gradients = True
+        return torch.optim.Adagrad(model.parameters(), lr=settings.learning_rate)
+    return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
+
+
+def resolve_settings(kg: KnowledgeGraph, model: str, changes: dict[str, Any]) -> tuple[Settings, bool]:
+    """The preset of data set and model, if there is one, with changes on top; and whether there was a preset."""
+    name = model_class(model).name
+    preset = find_preset(kg.name, name)
+    return Settings.create({**(preset or {}), **changes, "model": name}), preset is not None
+
+
+def train(
+    kg: KnowledgeGraph,
+    model: str = "transe",
+    *,
+    output: str | Path | None = None,
+    settings: Settings | None = None,
+    device: str = "auto",
+    callbacks: Iterable[Callback] = (),
+    **changes: Any,
+) -> Run:
+    """Train a model and evaluate its best weights on validation and test.
+
+    Args:
+        kg: the graph; its validation triples choose the best weights and may stop the run early.
+        model: the score function: transe, transe-l2, distmult, complex or rotate.
+        output: the run's folder, which must not exist; None for ``runs/DATASET-MODEL-DATE-TIME``.
+        settings: complete settings, in place of ``model`` and ``changes``; None for the preset of this data set and
+            model, or the defaults where there is none.
+        device: "auto", "cpu" or "cuda".
+        callbacks: see :class:`Callback`.
+        changes: settings that differ from the preset or the defaults, by name: see :class:`emugraph.Settings`.
+
+    Returns:
+        The run, its model with the best weights, its figures under ``run.figures``. The folder has the same.
+
+    Raises:
+        InputError: unknown names, values that do not fit, a folder that exists, or no triples to train on.
+    """
+    if settings is None:
+        settings, _ = resolve_settings(kg, model, changes)
+    elif changes:
+        raise InputError(f"give either complete settings or single ones ({', '.join(changes)}), not both")
+    chosen = choose_device(device)
+    if not len(kg.train):
+        raise InputError(f"{kg.name} has no training triples")
+    path = Path(output) if output is not None else runs.default_folder(kg, settings)
+    runs.create_folder(path, kg, settings, chosen)
+    trainer = Trainer(kg, settings, chosen)
+    return _Session(trainer, path, tuple(callbacks)).run()
+
+
+class _Session:
+    """Runs a trainer to its end: validations, the log, best weights, early stopping and the final figures."""
+
+    def __init__(self, trainer: Trainer, path: Path, callbacks: tuple[Callback, ...]) -> None:
+        self.trainer = trainer
+        self.path = path
+        self.callbacks = callbacks
+        self.evaluator = Evaluator(trainer.kg, trainer.device)
+        self.valid = self._validation_triples()
+        self.best: dict[str, Tensor] = {}
+        self.best_mrr = -1.0
+        self.best_step = 0
+        self.since_best = 0
+        self.started = time.monotonic()
+
+    def _validation_triples(self) -> Tensor:
+        valid, sample = self.trainer.kg.valid, self.trainer.settings.valid_sample
+        if sample is None or sample >= len(valid):
+            return valid
+        generator = torch.Generator().manual_seed(self.trainer.settings.seed)
+        return valid[torch.randperm(len(valid), generator=generator)[:sample]]
+
+    def run(self) -> Run:
+        for callback in self.callbacks:
+            callback.on_start(self.trainer, self.path)
+        try:
+            self._train()
+        finally:
+            if self.best:
+                runs.write_weights(self.path, self.best)
+        return self._finish()
+
+    def _train(self) -> None:
+        trainer, settings = self.trainer, self.trainer.settings
+        total = torch.zeros((), device=trainer.device)
+        since = 0
+        while trainer.step_count < settings.steps:
+            loss = trainer.step()
+            total += loss
+            since += 1
+            for callback in self.callbacks:
+                callback.on_step(trainer, loss)
+            if trainer.step_count % settings.valid_every and trainer.step_count < settings.steps:
+                continue
+            self._log(type="training", loss=total.item() / since, learning_rate=trainer.learning_rate)
+            total.zero_()
+            since = 0
+            if self._validate():
+                break
+
+    def _validate(self) -> bool:
+        """Validate, keep the weights if they are the best, and tell whether patience has run out."""
+        trainer = self.trainer
+        if not len(self.valid):
+            self.best = _copy(trainer.model)
+            self.best_step = trainer.step_count
+            return False
+        figures = self.evaluator.evaluate(trainer.model, self.valid)
+        better = figures["mrr"] > self.best_mrr
+        if better:
+            self.best, self.best_mrr, self.best_step = (
+                _copy(trainer.model),
+                figures["mrr"],
+                trainer.step_count,
+            )
+        self.since_best = 0 if better else self.since_best + 1
+        self._log(type="validation", best=better, **figures)
+        for callback in self.callbacks:
+            callback.on_validation(trainer, figures, better)
+        return 0 < trainer.settings.patience <= self.since_best
+
+    def _finish(self) -> Run:
+        trainer = self.trainer
+        trainer.model.load_state_dict(self.best)
+        figures: dict[str, Any] = {
+            "seconds": round(time.monotonic() - self.started, 1),
+            "steps": trainer.step_count,
+            "best_step": self.best_step,
+        }
+        for split in ("valid", "test"):
+            if len(trainer.kg.triples(split)):
+                figures[split] = self.evaluator.evaluate(trainer.model, split)
+        runs.write_json(self.path / "figures.json", figures)
+        run = Run(self.path, trainer.kg, trainer.settings, trainer.model, figures)
+        for callback in self.callbacks:
+            callback.on_end(run)
+        return run
+
+    def _log(self, **record: Any) -> None:
+        record = {
+            "step": self.trainer.step_count,
+            "seconds": round(time.monotonic() - self.started, 2),
+            **record,
+        }
+        runs.append_json_line(self.path / "log.jsonl", record)
+
+
+def _copy(model: Model) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from emugraph import InputError, Settings
+from emugraph.models import MODELS
+from emugraph.settings import to_toml_text, tomllib
+
+
+def test_unknown_names_come_with_the_nearest() -> None:
+    with pytest.raises(InputError, match="unknown setting 'lerning_rate'. Did you mean 'learning_rate'"):
+        Settings.create({"lerning_rate": 0.1})
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("dim", 0, "greater than or equal to 1"),
+        ("dim", "many", "valid integer"),
+        ("learning_rate", -1, "greater than 0"),
+        ("learning_rate", float("nan"), "finite"),
+        ("schedule", "cosine", "'constant' or 'linear'"),
+        ("model", "transx", "unknown model 'transx'. Did you mean 'transe'"),
+    ],
+)
+def test_values_that_do_not_fit_are_named(name: str, value: object, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        Settings.create({name: value})
+    assert message in str(caught.value)
+    assert name in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_the_model_is_named_in_its_help() -> None:
+    description = Settings.model_fields["model"].description or ""
+    assert all(name in description for name in MODELS)
+
+
+def test_file_with_a_mistake_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text("dim = 5\nstpes = 3\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"my\.toml: unknown setting 'stpes'. Did you mean 'steps'"):
+        Settings.read(path)
+    path.write_text("dim = = 5", encoding="utf-8")
+    with pytest.raises(InputError, match=r"my\.toml is not valid TOML: .*line 1"):
+        Settings.read(path)
+    with pytest.raises(InputError, match="cannot read .*No such file"):
+        Settings.read(tmp_path / "nothing.toml")
+    path.write_text("dim = 5\n", encoding="utf-8")
+    assert Settings.read(path) == {"dim": 5}
+
+
+@given(
+    st.builds(
+        Settings,
+        model=st.sampled_from(sorted(MODELS)),
+        dim=st.integers(1, 1000),
+        learning_rate=st.floats(1e-6, 10),
+        init_scale=st.none() | st.floats(1e-3, 1),
+        valid_sample=st.none() | st.integers(1, 100),
+        seed=st.integers(0, 2**63 - 1),
+    )
+)
+def test_written_and_read_again_they_are_the_same(settings: Settings) -> None:
+    assert Settings.create(tomllib.loads(to_toml_text(settings.to_toml()))) == settings
