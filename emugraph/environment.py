@@ -59,9 +59,7 @@ def choose_device(name: str) -> torch.device:
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if (device.index or 0) >= count:
-            raise InputError(
-                f"device {name!r} was asked for, but torch finds {count} CUDA devices; use --device cpu"
-            )
+            raise InputError(f"device {name!r} was asked for, but torch finds {count} CUDA devices; use --device cpu")
     return device
 
 

@@ -78,9 +78,7 @@ class Evaluator:
         block = max(1, min(1024, SCORE_BYTES // (4 * num_entities)))
         optimistic, pessimistic = [], []
         for batch in triples.to(self.device).split(block):
-            known_entity, answer = (
-                (batch[:, 0], batch[:, 2]) if side == "tail" else (batch[:, 2], batch[:, 0])
-            )
+            known_entity, answer = (batch[:, 0], batch[:, 2]) if side == "tail" else (batch[:, 2], batch[:, 0])
             query = model.query(model.entities[known_entity], model.relations[batch[:, 1]], side)
             scores = model.score(query, model.entities)  # (block, N)
             # Taken from the same product as its rivals', so that rounding cannot make or break a tie.

@@ -54,6 +54,4 @@ def explain_write_errors(path: Path) -> Iterator[None]:
             raise EmugraphError(
                 f"no space left while writing {path}; free some space or choose another folder"
             ) from error
-        raise EmugraphError(
-            f"cannot write {path}: {error.strerror or error}; choose another folder"
-        ) from error
+        raise EmugraphError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error

@@ -8,19 +8,21 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 
+from emugraph import convert, reading
 from emugraph.errors import InputError
+from emugraph.reading import SPLITS
 from emugraph.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     import dgl
     import networkx
+    import pandas
+
+    from emugraph.convert import Triple
 
 ENTITY = "entity"
-SPLITS = ("train", "valid", "test")
-Triple = tuple[str, str, str]
 
 
 @dataclass(eq=False)
@@ -71,6 +73,11 @@ class KnowledgeGraph:
     # ---------------------------------------------------------------- from and to other forms
 
     @classmethod
+    def _of(cls, read: reading.LabelledSplits, name: str) -> KnowledgeGraph:
+        train, valid, test = (read.splits[split] for split in SPLITS)
+        return cls(read.entities, read.relations, train, valid, test, name)
+
+    @classmethod
     def from_triples(
         cls,
         train: Iterable[Triple],
@@ -79,29 +86,8 @@ class KnowledgeGraph:
         *,
         name: str = "graph",
     ) -> KnowledgeGraph:
-        """A graph from labelled triples (head, relation, tail); a pandas frame's rows serve too.
-
-        Ids are given in the order of first appearance: train, then valid, then test.
-
-        Raises:
-            InputError: an item is not three strings.
-        """
-        entities: dict[str, int] = {}
-        relations: dict[str, int] = {}
-        splits = {}
-        for split, triples in zip(SPLITS, (train, valid, test), strict=True):
-            ids: list[int] = []
-            for position, triple in enumerate(_rows(triples)):
-                if isinstance(triple, str) or len(triple) != 3 or not all(isinstance(x, str) for x in triple):
-                    raise InputError(
-                        f"{split} triple {position} is {triple!r}; expected three strings (head, relation, tail)"
-                    )
-                head, relation, tail = triple
-                ids.append(entities.setdefault(head, len(entities)))
-                ids.append(relations.setdefault(relation, len(relations)))
-                ids.append(entities.setdefault(tail, len(entities)))
-            splits[split] = torch.from_numpy(np.array(ids, dtype=np.int64).reshape(-1, 3))
-        return cls(Vocabulary(entities, "entity"), Vocabulary(relations, "relation"), **splits, name=name)
+        """A graph from labelled triples or pandas frames; see :func:`emugraph.convert.from_triples`."""
+        return cls._of(convert.from_triples(train, valid, test), name)
 
     @classmethod
     def from_files(
@@ -113,72 +99,22 @@ class KnowledgeGraph:
             path: the folder, or the file when ``split`` is given (formats: :mod:`emugraph.reading`).
             split: the shares of train, valid and test, summing to 1.
             seed: the seed of the split.
-        """
-        from emugraph import reading
 
+        Raises:
+            InputError: a file cannot be read or split.
+        """
         path = Path(path)
         if path.is_file() and split is None:
             raise InputError(f"{path} is one file; say how to split it, for example --split 0.8,0.1,0.1")
         if split is not None and path.is_dir():
-            raise InputError(
-                f"{path} is a folder, which holds its own splits; give one file or leave out the split"
-            )
+            raise InputError(f"{path} is a folder, which holds its own splits; give one file or leave out the split")
         read = reading.read_folder(path) if split is None else reading.read_and_split(path, split, seed)
-        name = path.resolve().name.split(".")[0] or "graph"
-        return cls(read.entities, read.relations, **read.splits, name=name)
+        return cls._of(read, path.resolve().name.split(".")[0] or "graph")
 
     @classmethod
     def from_networkx(cls, graph: networkx.Graph, *, relation: str = "relation") -> KnowledgeGraph:
-        """A graph from a networkx (multi)graph whose edges carry their relation, and optionally their split.
-
-        Nodes become entities by ``str(node)``; an edge's relation is its key in a multigraph or else its attribute
-        ``relation``; its attribute ``split`` ("train" where absent) says where it goes. An undirected edge becomes
-        the one triple in the direction networkx reports.
-
-        Raises:
-            InputError: an edge has no relation, an unknown split, or two nodes have the same label.
-        """
-        labels = {node: str(node) for node in graph.nodes}
-        entities = Vocabulary(labels.values(), "entity")
-        relations: dict[str, int] = {}
-        splits: dict[str, list[tuple[int, int, int]]] = {split: [] for split in SPLITS}
-        edges = graph.edges(keys=True, data=True) if graph.is_multigraph() else graph.edges(data=True)
-        for head, tail, *key, data in edges:
-            label = data.get(relation, key[0] if key and isinstance(key[0], str) else None)
-            if label is None:
-                raise InputError(
-                    f"the edge {head!r} -> {tail!r} has no attribute {relation!r}; set it on every edge"
-                )
-            split = data.get("split", "train")
-            if split not in splits:
-                raise InputError(
-                    f"the edge {head!r} -> {tail!r} has split {split!r}; known: {', '.join(SPLITS)}"
-                )
-            relation_id = relations.setdefault(str(label), len(relations))
-            splits[split].append((entities.id(labels[head]), relation_id, entities.id(labels[tail])))
-        tensors = {s: torch.tensor(t, dtype=torch.int64).reshape(-1, 3) for s, t in splits.items()}
-        return cls(entities, Vocabulary(relations, "relation"), **tensors, name=graph.name or "graph")
-
-    def to_networkx(self, splits: Iterable[str] = SPLITS) -> networkx.MultiDiGraph:
-        """A MultiDiGraph: nodes are entity labels, edges have ``key`` and ``relation`` (label) and ``split``.
-
-        Duplicate triples within the chosen splits keep one edge (the last split's).
-        """
-        import networkx
-
-        graph = networkx.MultiDiGraph(name=self.name)
-        graph.add_nodes_from(self.entities)
-        for split in splits:
-            graph.add_edges_from(
-                (
-                    self.entities[h],
-                    self.entities[t],
-                    self.relations[r],
-                    {"relation": self.relations[r], "split": split},
-                )
-                for h, r, t in self.triples(split).tolist()
-            )
-        return graph
+        """A graph from a networkx (multi)graph; see :func:`emugraph.convert.from_networkx`."""
+        return cls._of(convert.from_networkx(graph, relation=relation), graph.name or "graph")
 
     @classmethod
     def from_dgl(
@@ -189,34 +125,24 @@ class KnowledgeGraph:
         *,
         name: str = "graph",
     ) -> KnowledgeGraph:
-        """A graph from a DGL heterograph: each edge type a relation, each edge a training triple.
+        """A graph from a DGL heterograph; see :func:`emugraph.convert.from_dgl`."""
+        return cls._of(convert.from_dgl(graph, valid, test), name)
 
-        With one node type, entity i is node i. With several, the types' nodes follow each other in the order of
-        ``graph.ntypes``, labelled "type:number". Two edge types of one name between different node types are
-        labelled "source:name:target".
-        """
-        counts = [graph.num_nodes(t) for t in graph.ntypes]
-        offset = dict(zip(graph.ntypes, np.cumsum([0, *counts[:-1]]).tolist(), strict=True))
-        if len(counts) == 1:
-            labels: Iterable[str] = map(str, range(counts[0]))
-        else:
-            labels = (f"{t}:{i}" for t, n in zip(graph.ntypes, counts, strict=True) for i in range(n))
-        unique = len(set(graph.etypes)) == len(graph.etypes)
-        relations = [e if unique else f"{s}:{e}:{d}" for s, e, d in graph.canonical_etypes]
-        parts = []
-        for relation, etype in enumerate(graph.canonical_etypes):
-            heads, tails = graph.edges(etype=etype, order="eid")
-            heads, tails = heads.cpu().long() + offset[etype[0]], tails.cpu().long() + offset[etype[2]]
-            parts.append(torch.stack([heads, torch.full_like(heads, relation), tails], dim=1))
-        empty = torch.empty(0, 3, dtype=torch.int64)
-        return cls(
-            Vocabulary(labels, "entity"),
-            Vocabulary(relations, "relation"),
-            torch.cat(parts) if parts else empty,
-            empty if valid is None else valid,
-            empty if test is None else test,
-            name=name,
-        )
+    def to_triples(self, split: str = "train") -> list[Triple]:
+        """The labelled triples of a split."""
+        return convert.to_triples(self, split)
+
+    def to_pandas(self, split: str = "train") -> pandas.DataFrame:
+        """The labelled triples of a split as a frame with columns head, relation, tail."""
+        return convert.to_pandas(self, split)
+
+    def to_networkx(self, splits: Iterable[str] = SPLITS) -> networkx.MultiDiGraph:
+        """A networkx MultiDiGraph with labels; see :func:`emugraph.convert.to_networkx`."""
+        return convert.to_networkx(self, splits)
+
+    def to_files(self, folder: str | Path, format: str = "tsv") -> None:
+        """Write train, valid and test as files of labels; see :func:`emugraph.convert.to_files`."""
+        convert.to_files(self, Path(folder), format)
 
     # ---------------------------------------------------------------- views
 
@@ -251,9 +177,7 @@ class KnowledgeGraph:
         counts = torch.bincount(relations, minlength=self.num_relations).tolist()
         edges = {
             (ENTITY, label, ENTITY): (head, tail)
-            for label, head, tail in zip(
-                self.relations, heads.split(counts), tails.split(counts), strict=True
-            )
+            for label, head, tail in zip(self.relations, heads.split(counts), tails.split(counts), strict=True)
         }
         return dgl.heterograph(edges, num_nodes_dict={ENTITY: self.num_entities})
 
@@ -314,9 +238,7 @@ class KnowledgeGraph:
         seen_relations = torch.zeros(self.num_relations, dtype=torch.bool)
         seen_relations[self.train[:, 1]] = True
         held_out = torch.cat([self.valid, self.test])
-        unseen = ~(
-            seen_entities[held_out[:, 0]] & seen_relations[held_out[:, 1]] & seen_entities[held_out[:, 2]]
-        )
+        unseen = ~(seen_entities[held_out[:, 0]] & seen_relations[held_out[:, 1]] & seen_entities[held_out[:, 2]])
         every = torch.cat([self.train, held_out])
         return {
             "name": self.name,
@@ -340,12 +262,9 @@ class KnowledgeGraph:
 
     def __repr__(self) -> str:
         counts = ", ".join(f"{split}={len(self.triples(split)):,}" for split in SPLITS)
-        return f"KnowledgeGraph({self.name!r}, entities={self.num_entities:,}, relations={self.num_relations:,}, {counts})"
-
-
-def _rows(triples: Any) -> Iterable[Any]:
-    """The rows of a pandas frame, or the iterable itself."""
-    return triples.itertuples(index=False, name=None) if hasattr(triples, "itertuples") else triples
+        return (
+            f"KnowledgeGraph({self.name!r}, entities={self.num_entities:,}, relations={self.num_relations:,}, {counts})"
+        )
 
 
 def load_dataset(
@@ -366,9 +285,7 @@ def load_dataset(
     from emugraph import datasets
 
     path = Path(name_or_path)
-    named = (
-        not isinstance(name_or_path, Path) and path.name == name_or_path and datasets.is_known(name_or_path)
-    )
+    named = not isinstance(name_or_path, Path) and path.name == name_or_path and datasets.is_known(name_or_path)
     if path.exists() and not named:
         return KnowledgeGraph.from_files(path, split=split, seed=seed)
     if not named and path.name != str(name_or_path):
@@ -378,6 +295,4 @@ def load_dataset(
     if split is not None:
         raise InputError(f"{name_or_path} is a data set with splits of its own; leave out the split")
     data = datasets.load(str(name_or_path))
-    return KnowledgeGraph(
-        data.entities, data.relations, **data.splits, name=data.name, entity_names=data.entity_names
-    )
+    return KnowledgeGraph(data.entities, data.relations, **data.splits, name=data.name, entity_names=data.entity_names)

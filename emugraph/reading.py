@@ -1,9 +1,9 @@
 """Labelled triples from files: tab-separated or CSV, plain or gzipped.
 
 ``.txt`` and ``.tsv`` hold one triple a line, head TAB relation TAB tail, with no quoting and no header;
-``.csv`` the same columns as Python's :mod:`csv` reads them. Text is UTF-8; a byte order mark is skipped. Only LF
-and CRLF end a line. A label is any string, the empty one included, and comes back unchanged: nothing is stripped
-or normalised. Empty lines are allowed at the end of a file and nowhere else.
+``.csv`` the same columns as Python's :mod:`csv` reads them. Text is UTF-8; a byte order mark is skipped. Only
+LF and CRLF end a line. A label is any string, the empty one included, and comes back unchanged: nothing is
+stripped or normalised. Empty lines are allowed at the end of a file and nowhere else.
 
 Labels become ids block by block, so that memory holds each label once and each triple as three integers.
 """
@@ -66,7 +66,7 @@ def read_folder(folder: Path) -> LabelledSplits:
     """Read a folder with the files train, valid and test, each .txt, .tsv or .csv, plain or with .gz.
 
     Raises:
-        InputError: no such folder; no file, two files or an empty one for a split; a file that cannot be read.
+        InputError: no such folder; a split with no file, with two or an empty one; an unreadable file.
     """
     files = {split: _find_split(folder, split) for split in SPLITS}
     read = read_files(files)
@@ -91,9 +91,7 @@ def read_files(files: Mapping[str, Path], format: str | None = None) -> Labelled
     """
     reader = _Reader()
     splits = {split: torch.from_numpy(reader.read(files[split], format)) for split in SPLITS}
-    return LabelledSplits(
-        Vocabulary(reader.entities, "entity"), Vocabulary(reader.relations, "relation"), splits
-    )
+    return LabelledSplits(Vocabulary(reader.entities, "entity"), Vocabulary(reader.relations, "relation"), splits)
 
 
 def read_and_split(file: Path, fractions: tuple[float, float, float], seed: int) -> LabelledSplits:
@@ -244,13 +242,10 @@ def _opened(file: Path) -> Iterator[io.BufferedIOBase]:
                 stream.seek(0)
             yield stream
     except EOFError as error:
-        raise InputError(
-            f"{file} is cut short: its gzip data ends too early; copy or download it again"
-        ) from error
+        raise InputError(f"{file} is cut short: its gzip data ends too early; copy or download it again") from error
     except (gzip.BadGzipFile, zlib.error) as error:
         raise InputError(
-            f"{file} is not a sound gzip file: {error}; copy it again, or take .gz off its name if it is "
-            "plain text"
+            f"{file} is not a sound gzip file: {error}; copy it again, or take .gz off its name if it is plain text"
         ) from error
     except OSError as error:
         raise InputError(
@@ -270,9 +265,7 @@ def _blocks(file: Path, stream: io.BufferedIOBase) -> Iterator[tuple[int, bytes]
             yield line, block
             line += block.count(b"\n")
         if len(rest) > _LONGEST_LINE:
-            raise InputError(
-                f"{file}, line {line}: longer than {_LONGEST_LINE >> 20} MiB; is it a text file?"
-            )
+            raise InputError(f"{file}, line {line}: longer than {_LONGEST_LINE >> 20} MiB; is it a text file?")
     content_end = len(rest.rstrip(b"\r\n"))
     if content_end:
         line_end = rest.find(b"\n", content_end)

@@ -25,13 +25,15 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
+from emugraph import toml
 from emugraph.environment import choose_device, machine, versions
 from emugraph.errors import EmugraphError, InputError
 from emugraph.evaluation import Evaluator
 from emugraph.files import explain_write_errors, replacing, write_text
-from emugraph.graph import SPLITS, KnowledgeGraph
+from emugraph.graph import KnowledgeGraph
 from emugraph.models import Model, model_class
-from emugraph.settings import Settings, read_toml, to_toml_text
+from emugraph.reading import SPLITS
+from emugraph.settings import Settings
 from emugraph.vocabulary import Vocabulary
 
 FORMAT = 1
@@ -89,19 +91,15 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     """
     path = Path(path)
     if not (path / "config.toml").is_file():
-        raise InputError(
-            f"{path} is not a run folder: it has no config.toml; give the folder that training wrote"
-        )
-    config = read_toml(path / "config.toml")
+        raise InputError(f"{path} is not a run folder: it has no config.toml; give the folder that training wrote")
+    config = toml.read(path / "config.toml")
     if config.get("format") != FORMAT:
         raise EmugraphError(
             f"{path / 'config.toml'} has format {config.get('format')!r}; this version reads format {FORMAT}"
         )
     settings = Settings.create(config.get("settings", {}), source=str(path / "config.toml"))
     if not (path / "weights.safetensors").is_file():
-        raise EmugraphError(
-            f"{path} has no weights.safetensors: its training did not reach a first validation"
-        )
+        raise EmugraphError(f"{path} has no weights.safetensors: its training did not reach a first validation")
     kg = read_graph(path / "graph", str(config.get("dataset", path.name)))
     model = model_class(settings.model)(kg.num_entities, kg.num_relations, settings.dim)
     weights = _read_tensors(path / "weights.safetensors")
@@ -136,7 +134,7 @@ def create_folder(path: Path, kg: KnowledgeGraph, settings: Settings, device: to
     write_graph(path / "graph", kg)
     write_json(path / "environment.json", {"versions": versions(), "machine": machine(device)})
     config = {"format": FORMAT, "dataset": kg.name, "settings": settings.to_toml()}
-    write_text(path / "config.toml", to_toml_text(config))
+    write_text(path / "config.toml", toml.dumps(config))
 
 
 def write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
@@ -158,9 +156,7 @@ def read_graph(folder: Path, name: str) -> KnowledgeGraph:
     names = read_json(folder / "names.json") if (folder / "names.json").is_file() else None
     triples = _read_tensors(folder / "triples.safetensors")
     if set(triples) != set(SPLITS):
-        raise EmugraphError(
-            f"{folder / 'triples.safetensors'} holds {sorted(triples)}; expected {sorted(SPLITS)}"
-        )
+        raise EmugraphError(f"{folder / 'triples.safetensors'} holds {sorted(triples)}; expected {sorted(SPLITS)}")
     return KnowledgeGraph(
         Vocabulary(read_json(folder / "entities.json"), "entity"),
         Vocabulary(read_json(folder / "relations.json"), "relation"),
@@ -193,9 +189,7 @@ def read_json(path: Path) -> Any:
 
 def _write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
     with replacing(path) as temporary:
-        temporary.write_bytes(
-            save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()})
-        )
+        temporary.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
 
 
 def _read_tensors(path: Path) -> dict[str, torch.Tensor]:

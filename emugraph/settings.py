@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import tomli_w
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from emugraph import toml
 from emugraph.errors import InputError, nearest
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
@@ -38,18 +32,12 @@ class Settings(BaseModel):
     sharing: Literal["shared", "per-positive"] = Field(
         "shared", description="one set of negatives for the whole batch, or a set for each positive"
     )
-    regularization: Annotated[float, Field(ge=0)] = Field(
-        0.0, description="weight of the penalty on embeddings"
-    )
-    regularization_power: Annotated[float, Field(ge=1)] = Field(
-        3.0, description="power of that penalty (3: N3)"
-    )
+    regularization: Annotated[float, Field(ge=0)] = Field(0.0, description="weight of the penalty on embeddings")
+    regularization_power: Annotated[float, Field(ge=1)] = Field(3.0, description="power of that penalty (3: N3)")
 
     optimizer: Literal["adam", "adagrad"] = Field("adam", description="optimizer")
     learning_rate: Annotated[float, Field(gt=0)] = Field(0.01, description="learning rate at its highest")
-    schedule: Literal["constant", "linear"] = Field(
-        "linear", description="constant rate, or linear decay to zero"
-    )
+    schedule: Literal["constant", "linear"] = Field("linear", description="constant rate, or linear decay to zero")
     warmup: Count = Field(0, description="steps over which the learning rate rises from zero")
 
     valid_every: Positive = Field(1000, description="steps between validations")
@@ -85,36 +73,19 @@ class Settings(BaseModel):
             first = error.errors()[0]
             name = ".".join(str(part) for part in first["loc"])
             if first["type"] == "extra_forbidden":
-                raise InputError(
-                    f"{source}: unknown setting {name!r}.{nearest(name, cls.model_fields)}"
-                ) from error
+                raise InputError(f"{source}: unknown setting {name!r}.{nearest(name, cls.model_fields)}") from error
             raise InputError(f"{source}: {name} = {first['input']!r}: {_lower(first['msg'])}") from error
 
     @classmethod
     def read(cls, path: Path) -> dict[str, Any]:
         """The settings in a TOML file, checked, without defaults for those it leaves out."""
-        values = read_toml(path)
+        values = toml.read(path)
         cls.create(values, source=str(path))
         return values
 
     def to_toml(self) -> dict[str, Any]:
         """Plain values for TOML, which has no null: settings that are None are left out."""
         return self.model_dump(exclude_none=True)
-
-
-def read_toml(path: Path) -> dict[str, Any]:
-    """A TOML file's content. Raises InputError, naming file and line, if it cannot be read as TOML."""
-    try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise InputError(f"{path} is not valid TOML: {error}") from error
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-
-
-def to_toml_text(values: Mapping[str, Any]) -> str:
-    """Values as TOML text."""
-    return tomli_w.dumps(values)
 
 
 def _lower(message: str) -> str:

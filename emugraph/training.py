@@ -12,6 +12,7 @@ from torch import Tensor
 
 from emugraph import runs
 from emugraph.environment import choose_device
+from emugraph.errors import InputError
 from emugraph.evaluation import Evaluator
 from emugraph.graph import KnowledgeGraph
 from emugraph.losses import cross_entropy, power_penalty
@@ -20,7 +21,6 @@ from emugraph.presets import find_preset
 from emugraph.runs import Run
 from emugraph.sampling import Batches, Uniform
 from emugraph.settings import Settings
-from emugraph.errors import InputError
 
 
 class Callback:
@@ -108,8 +108,7 @@ class Trainer:
         loss = cross_entropy(model.score_each(query, true_rows), scores)
         if self.settings.regularization:
             penalty = sum(
-                power_penalty(r, self.settings.regularization_power)
-                for r in (known_rows, relation_rows, true_rows)
+                power_penalty(r, self.settings.regularization_power) for r in (known_rows, relation_rows, true_rows)
             )
             loss = loss + self.settings.regularization * penalty
         return loss

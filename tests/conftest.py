@@ -47,7 +47,5 @@ def grid() -> emugraph.KnowledgeGraph:
 def run_folder(tmp_path: Path, grid: emugraph.KnowledgeGraph) -> Path:
     """A small finished run."""
     path = tmp_path / "run"
-    emugraph.train(
-        grid, "distmult", output=path, dim=8, steps=20, valid_every=10, batch_size=32, negatives=16
-    )
+    emugraph.train(grid, "distmult", output=path, dim=8, steps=20, valid_every=10, batch_size=32, negatives=16)
     return path

@@ -37,9 +37,7 @@ class Table(Model):
         return query[:, candidate[:, 0].long()].contiguous()
 
 
-def brute_force(
-    kg: KnowledgeGraph, scores: Tensor, triple: list[int], side: str, filtered: bool
-) -> tuple[int, int]:
+def brute_force(kg: KnowledgeGraph, scores: Tensor, triple: list[int], side: str, filtered: bool) -> tuple[int, int]:
     """Best and worst rank by plain loops over all candidates."""
     known = {tuple(t) for split in (kg.train, kg.valid, kg.test) for t in split.tolist()}
     h, r, t = triple
@@ -59,9 +57,7 @@ def brute_force(
 def graphs(draw: st.DrawFn) -> tuple[KnowledgeGraph, Tensor]:
     n, r = draw(st.integers(2, 7)), draw(st.integers(1, 3))
     triple = st.tuples(st.integers(0, n - 2), st.integers(0, r - 1), st.integers(0, n - 1))
-    splits = [
-        torch.tensor(draw(st.lists(triple, min_size=1, max_size=12))) for _ in range(3)
-    ]  # duplicates occur
+    splits = [torch.tensor(draw(st.lists(triple, min_size=1, max_size=12))) for _ in range(3)]  # duplicates occur
     scores = torch.tensor(draw(st.lists(st.integers(-2, 2), min_size=n * n * r, max_size=n * n * r)))
     kg = KnowledgeGraph(Vocabulary(map(str, range(n))), Vocabulary(map(str, range(r))), *splits)
     return kg, scores.float().reshape(n, r, n)
@@ -96,9 +92,7 @@ def random_graph(n: int, triples: int) -> KnowledgeGraph:
     generator = torch.Generator().manual_seed(1)
     columns = [torch.randint(size, (triples,), generator=generator) for size in (n, 3, n)]
     ids = torch.stack(columns, dim=1)
-    return KnowledgeGraph(
-        Vocabulary(map(str, range(n))), Vocabulary("abc"), ids[:-40], ids[-40:-20], ids[-20:]
-    )
+    return KnowledgeGraph(Vocabulary(map(str, range(n))), Vocabulary("abc"), ids[:-40], ids[-40:-20], ids[-20:])
 
 
 @pytest.mark.parametrize("name", MODELS)
@@ -133,9 +127,7 @@ def test_a_permutation_of_the_entities_moves_no_rank() -> None:
     def renamed(triples: Tensor) -> Tensor:
         return torch.stack([order[triples[:, 0]], triples[:, 1], order[triples[:, 2]]], dim=1)
 
-    after = evaluate(
-        moved, KnowledgeGraph(kg.entities, kg.relations, *map(renamed, (kg.train, kg.valid, kg.test)))
-    )
+    after = evaluate(moved, KnowledgeGraph(kg.entities, kg.relations, *map(renamed, (kg.train, kg.valid, kg.test))))
     assert after == before
 
 

@@ -81,9 +81,7 @@ def test_networkx_round_trip(family: KnowledgeGraph) -> None:
     back = KnowledgeGraph.from_networkx(graph)
 
     def labelled(kg: KnowledgeGraph, split: str) -> list[tuple[str, str, str]]:
-        return sorted(
-            (kg.entities[h], kg.relations[r], kg.entities[t]) for h, r, t in kg.triples(split).tolist()
-        )
+        return sorted((kg.entities[h], kg.relations[r], kg.entities[t]) for h, r, t in kg.triples(split).tolist())
 
     assert labelled(back, "train") == labelled(family, "train")
     assert labelled(back, "valid") == labelled(family, "valid")

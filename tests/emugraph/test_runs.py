@@ -71,17 +71,13 @@ def test_a_truncated_file_is_named(run_folder: Path, name: str) -> None:
 
 def test_weights_of_another_shape_are_refused(run_folder: Path) -> None:
     weights = load_file(run_folder / "weights.safetensors")
-    save_file(
-        {**weights, "entities": weights["entities"][:-1].contiguous()}, run_folder / "weights.safetensors"
-    )
+    save_file({**weights, "entities": weights["entities"][:-1].contiguous()}, run_folder / "weights.safetensors")
     with pytest.raises(EmugraphError, match=r"\(59, 8\).*asks for.*\(60, 8\)"):
         emugraph.load(run_folder)
 
 
 def test_a_later_format_is_refused(run_folder: Path) -> None:
     config = run_folder / "config.toml"
-    config.write_text(
-        config.read_text(encoding="utf-8").replace("format = 1", "format = 99"), encoding="utf-8"
-    )
+    config.write_text(config.read_text(encoding="utf-8").replace("format = 1", "format = 99"), encoding="utf-8")
     with pytest.raises(EmugraphError, match="has format 99; this version reads format 1"):
         emugraph.load(run_folder)

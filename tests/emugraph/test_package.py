@@ -1,0 +1,70 @@
+"""What is installed, and what importing it costs and does."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+import emugraph
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+
+
+def python(code: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run code in a new interpreter with a home folder of its own."""
+    clean = {k: v for k, v in os.environ.items() if k != "DGLBACKEND"} | {"HOME": str(home)} | environment
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean, timeout=120)
+
+
+def test_import_and_dgl_are_silent_and_leave_the_home_folder_alone(tmp_path: Path) -> None:
+    done = python("import emugraph, emugraph._dgl; emugraph.KnowledgeGraph.from_triples([('a', 'r', 'b')]).graph", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_import_loads_nothing_heavy(tmp_path: Path) -> None:
+    code = "import sys, emugraph; print([m for m in ('torch', 'dgl', 'numpy', 'pydantic', 'typer') if m in sys.modules])"
+    assert python(code, tmp_path).stdout == "[]\n"
+
+
+def test_every_public_name_is_there() -> None:
+    for name in emugraph.__all__:
+        assert getattr(emugraph, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        emugraph.nothing  # noqa: B018
+
+
+def test_works_beside_a_foreign_module_called_datasets(tmp_path: Path) -> None:
+    (tmp_path / "datasets.py").write_text("whose = 'hugging face'\n", encoding="utf-8")
+    (tmp_path / "cli.py").write_text("whose = 'somebody'\n", encoding="utf-8")
+    code = (
+        "import datasets, cli, emugraph, emugraph.datasets, emugraph.cli\n"
+        "print(datasets.whose, cli.whose, emugraph.datasets.__name__, 'wn18rr' in [c.name for c in emugraph.datasets.list_cards()])"
+    )
+    done = python(code, tmp_path, PYTHONPATH=str(tmp_path))
+    assert done.stdout == "hugging face somebody emugraph.datasets True\n", done.stderr
+
+
+def test_wheel_holds_one_top_level_package_and_its_data(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for part in ("emugraph", "cli", "datasets"):
+        shutil.copytree(CHECKOUT / part, source / part, ignore=shutil.ignore_patterns("__pycache__", "*.egg-info"))
+    for part in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(CHECKOUT / part, source)
+    subprocess.run(
+        [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(tmp_path / "dist"), str(source)],
+        check=True, capture_output=True, timeout=120,
+    )  # fmt: skip
+    (wheel,) = (tmp_path / "dist").glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert {name.split("/")[0] for name in names} == {"emugraph", f"emugraph-{emugraph.__version__}.dist-info"}
+    for part, prefix in (("emugraph", ""), ("cli", "emugraph/"), ("datasets", "emugraph/")):
+        files = (file for file in (CHECKOUT / part).rglob("*") if file.is_file() and "__pycache__" not in file.parts)
+        missing = {prefix + file.relative_to(CHECKOUT).as_posix() for file in files} - names
+        assert missing == set()
