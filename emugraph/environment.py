@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 from pathlib import Path
@@ -58,32 +59,11 @@ def choose_device(name: str) -> torch.device:
         raise InputError(f"device {name!r} is not supported; known: auto, cpu, cuda")
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-        if (device.index or 0) >= count:
-            raise InputError(f"device {name!r} was asked for, but torch finds {count} CUDA devices; use --device cpu")
-    return device
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.split(":", 1)[1].strip()
-    except OSError:
-        pass
-    return platform.processor() or "unknown"
-
-
-def describe() -> dict[str, dict[str, Any]]:
-    """Versions, machine, devices and folders, as ``emugraph info`` prints them."""
-    from emugraph import datasets, kernels
-    from emugraph._dgl import dgl
-
-    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    try:
-        dgl.graph(([0], [0])).to("cuda" if count else "cpu")
-        build = "CUDA" if count else "CPU in use"
-    except dgl.DGLError:
-        build = "CPU only"
+    build = "cpu"
+    if count:
+        with contextlib.suppress(dgl.DGLError):
+            dgl.graph(([0], [0])).to("cuda")
+            build = "cuda"
     return {
         "versions": {**versions(), "dgl build": build},
         "machine": machine(choose_device("auto")) | {"kernels": kernels.status()},

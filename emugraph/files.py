@@ -45,13 +45,11 @@ def write_text(path: Path, text: str) -> None:
 
 
 @contextmanager
-def explain_write_errors(path: Path) -> Iterator[None]:
+def explain_write_errors(path: Path, *, advice: str = "choose another folder") -> Iterator[None]:
     """Turn an operating system's error while writing ``path`` into one sentence with the next step."""
     try:
         yield
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise EmugraphError(
-                f"no space left while writing {path}; free some space or choose another folder"
-            ) from error
-        raise EmugraphError(f"cannot write {path}: {error.strerror or error}; choose another folder") from error
+            raise EmugraphError(f"no space left while writing {path}; free some space or {advice}") from error
+        raise EmugraphError(f"cannot write {path}: {error.strerror or error}; {advice}") from error

@@ -1,0 +1,49 @@
+"""The command ``emugraph``."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+from emugraph.cli import datasets, evaluate, info, output, train
+
+from emugraph._version import __version__
+
+app = typer.Typer(
+    help="Link prediction on knowledge graphs with hard negatives by embedding mutation.\n\n"
+    "Example: emugraph train wn18rr --model transe",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(datasets.app, name="datasets")
+app.command("info")(info.info)
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        print(f"emugraph {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and leave.", callback=_version, is_eager=True)
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    output.debug = debug
+
+
+def main() -> None:
+    """Run the command line. ``--debug`` is taken anywhere on the line, not only before the command."""
+    arguments = sys.argv[1:]
+    app(sorted(arguments, key=lambda argument: argument != "--debug"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,68 @@
+"""The options that stand for settings, made from the settings themselves."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import types
+import typing
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+from pydantic.fields import FieldInfo
+
+from emugraph.settings import Settings
+
+SKIPPED = {"model"}  # commands name it themselves
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command an option for each setting; those on the command line reach it as the dict ``changes``.
+
+    The command's parameter ``changes`` is replaced by the options ``--dim``, ``--learning-rate`` and so on.
+    """
+    signature = inspect.signature(command, eval_str=True)
+    fields = {name: field for name, field in Settings.model_fields.items() if name not in SKIPPED}
+    own = [p for p in signature.parameters.values() if p.name != "changes"]
+
+    @functools.wraps(command)
+    def wrapper(*arguments: Any, **options: Any) -> None:
+        changes = {name: options.pop(name) for name in fields}
+        command(*arguments, **options, changes={n: v for n, v in changes.items() if v is not None})
+
+    parameters = own + [_parameter(name, field) for name, field in fields.items()]
+    wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    wrapper.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
+    del wrapper.__wrapped__  # type: ignore[attr-defined]
+    return wrapper
+
+
+def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    option = typer.Option(
+        f"--{name.replace('_', '-')}", help=_sentence(field), show_default=False, rich_help_panel="Settings"
+    )
+    annotation = Annotated[_plain_type(field.annotation) | None, option]  # type: ignore[valid-type]
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)
+
+
+def _sentence(field: FieldInfo) -> str:
+    choices = f": {', '.join(typing.get_args(field.annotation))}" if _is_choice(field.annotation) else ""
+    default = "" if field.default is None else f" [default: {field.default}]"
+    description = field.description or ""
+    return f"{description[:1].upper()}{description[1:]}{choices}.{default}"
+
+
+def _is_choice(annotation: Any) -> bool:
+    return typing.get_origin(annotation) is typing.Literal
+
+
+def _plain_type(annotation: Any) -> type:
+    """The type that the command line parses: bounds and choices are checked where the settings are made."""
+    if _is_choice(annotation):
+        return str
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+    if typing.get_origin(annotation) is Annotated:
+        annotation = typing.get_args(annotation)[0]
+    return typing.cast(type, annotation)

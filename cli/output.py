@@ -1,0 +1,93 @@
+"""What all commands share in talking to the user: errors, tables, JSON."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from emugraph.errors import EmugraphError
+
+debug = False
+"""Whether errors show their traceback; set by the option ``--debug``."""
+
+stdout = Console(highlight=False)
+stderr = Console(stderr=True, highlight=False)
+
+INTERRUPTED = 130
+
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def guarded(command: Command) -> Command:
+    """A command that ends with one sentence and the right exit code instead of a traceback."""
+
+    @functools.wraps(command)
+    def wrapper(*arguments: Any, **options: Any) -> None:
+        try:
+            command(*arguments, **options)
+        except typer.Exit:
+            raise
+        except KeyboardInterrupt:
+            fail("interrupted", INTERRUPTED)
+        except BrokenPipeError:
+            raise typer.Exit(1) from None
+        except EmugraphError as error:
+            if debug:
+                raise
+            fail(str(error), error.exit_code)
+        except Exception as error:
+            if debug:
+                raise
+            fail(f"{type(error).__name__}: {error} (a defect in emugraph; --debug shows where)", 1)
+
+    return wrapper  # type: ignore[return-value]
+
+
+def fail(message: str, exit_code: int) -> None:
+    """Print one error line on standard error and leave."""
+    stderr.print(f"[bold red]Error:[/] {escape(message)}", soft_wrap=True)
+    raise typer.Exit(exit_code)
+
+
+def note(message: str) -> None:
+    """Print a line about what is going on, on standard error."""
+    stderr.print(escape(message), soft_wrap=True)
+
+
+def print_json(value: Any) -> None:
+    """Print one JSON object on standard output."""
+    json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
+    sys.stdout.write("\n")
+
+
+def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
+    """Print a table on standard output: the first column to the left, the others to the right."""
+    table = Table(title=title, title_justify="left")
+    for number, column in enumerate(columns):
+        table.add_column(column, justify="right" if number else "left")
+    for row in rows:
+        table.add_row(*(escape(cell) for cell in row))
+    stdout.print(table)
+
+
+def print_figures(title: str, figures: dict[str, Any]) -> None:
+    """Print ranking figures as a table: both sides, each side, and other policies for ties where they are given."""
+    names = ["mrr", "mean_rank", "hits@1", "hits@3", "hits@10"]
+    rows = [["both sides", *_cells(figures, names)]]
+    for part, label in (("tail", "tails"), ("head", "heads"), ("optimistic", "optimistic ties"),
+                        ("pessimistic", "pessimistic ties")):  # fmt: skip
+        if part in figures:
+            rows.append([label, *_cells(figures[part], names)])
+    print_table(title, ["", "MRR", "mean rank", "Hits@1", "Hits@3", "Hits@10"], rows)
+
+
+def _cells(figures: dict[str, float], names: list[str]) -> list[str]:
+    return [f"{figures[n]:,.1f}" if n == "mean_rank" else f"{figures[n]:.4f}" for n in names]

@@ -1,0 +1,119 @@
+"""Progress on standard error: a bar on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emugraph.cli.output import note, stderr
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from emugraph.training import Callback
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from emugraph.runs import Run
+    from emugraph.training import Trainer
+
+
+class TrainingProgress(Callback):
+    """Shows loss, steps per second, time left and the last validation."""
+
+    def __init__(self) -> None:
+        self._valid = ""
+        self._bar: Progress | None = None
+        self._shown = 0.0
+        self._started = 0.0
+        self._path: Path | None = None
+        self._step = 0
+
+    def on_start(self, trainer: Trainer, path: Path) -> None:
+        self._path = path
+        note(f"run folder: {path}")
+        self._started = self._shown = time.monotonic()
+        if stderr.is_terminal:
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[speed]}"),
+                TimeElapsedColumn(),
+                TextColumn("left"),
+                TimeRemainingColumn(),
+                TextColumn("{task.fields[state]}"),
+                console=stderr,
+                transient=True,
+            )
+            self._bar.add_task(trainer.settings.model, total=trainer.settings.steps, speed="", state="")
+            self._bar.start()
+
+    def on_step(self, trainer: Trainer, loss: Tensor) -> None:
+        self._step = trainer.step_count
+        now = time.monotonic()
+        if self._bar is None or now - self._shown < 0.5:
+            return
+        self._shown = now
+        self._bar.update(
+            self._bar.task_ids[0],
+            completed=trainer.step_count,
+            speed=f"{self._speed(trainer):.0f}/s",
+            state=f"loss {loss.item():.4f}{self._valid}",
+        )
+
+    def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+        self._valid = f", valid MRR {figures['mrr']:.4f}"
+        if self._bar is None:
+            left = (trainer.settings.steps - trainer.step_count) / self._speed(trainer)
+            note(
+                f"step {trainer.step_count:,}/{trainer.settings.steps:,}: valid MRR {figures['mrr']:.4f}, "
+                f"Hits@10 {figures['hits@10']:.4f}{' (best)' if best else ''}, "
+                f"{self._speed(trainer):.0f} steps/s, {left:.0f} s left"
+            )
+
+    def on_end(self, run: Run) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Take the bar off the terminal."""
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+    def interrupted(self) -> str:
+        """One line for a run that was interrupted: how far it came and what is kept."""
+        if self._path is None:
+            return "interrupted before training began"
+        where = f"interrupted at step {self._step:,}"
+        if not self._valid:
+            return f"{where}, before the first validation; no weights are kept in {self._path}"
+        return f"{where}{self._valid}; the best weights so far are kept: emugraph evaluate {self._path}"
+
+    def _speed(self, trainer: Trainer) -> float:
+        return trainer.step_count / max(1e-9, time.monotonic() - self._started)
+
+
+@contextmanager
+def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A bar over ``total`` items on a terminal; yields the function that advances it."""
+    with Progress(
+        TextColumn(what),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=stderr,
+        transient=True,
+        disable=not stderr.is_terminal,
+    ) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.advance(task, done)

@@ -1,0 +1,80 @@
+"""``emugraph train``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from emugraph.cli.options import with_settings
+from emugraph.cli.output import fail, guarded, note, print_figures, print_json
+
+
+@guarded
+@with_settings
+def train(
+    dataset: Annotated[str, typer.Argument(help="A data set's name, a folder with train/valid/test files, or a file.")],
+    changes: dict[str, Any],
+    model: Annotated[
+        str,
+        typer.Option("--model", "-m", help="Score function: transe, transe-l2, distmult, complex or rotate."),
+    ] = "transe",
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The run's folder. [default: runs/DATASET-MODEL-DATE-TIME]",
+            show_default=False,
+        ),
+    ] = None,
+    config: Annotated[
+        Path | None,
+        typer.Option("--config", "-c", help="A TOML file of settings; options on the line win.", show_default=False),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="For one file: shares of train, valid, test, as 0.8,0.1,0.1.", show_default=False),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Train a model and print its test figures.
+
+    Without settings, those chosen for the data set and model are used where there are any (the preset).
+
+    Example: emugraph train wn18rr --model transe
+    """
+    from emugraph.cli.progress import TrainingProgress
+
+    import emugraph
+    from emugraph.reading import parse_fractions
+    from emugraph.runs import check_new
+    from emugraph.settings import Settings
+    from emugraph.training import resolve_settings
+
+    if output is not None:
+        check_new(output)
+    if config is not None:
+        changes = {**Settings.read(config), **changes}
+        model = changes.pop("model", model)
+    fractions = parse_fractions(split) if split is not None else None
+    kg = emugraph.load_dataset(dataset, split=fractions, seed=changes.get("seed", 0))
+    note(f"{kg!r}")
+    settings, preset = resolve_settings(kg, model, changes)
+    note(f"settings: {'preset' if preset else 'defaults'}{' with changes' if changes else ''}")
+    progress = TrainingProgress()
+    try:
+        run = emugraph.train(kg, settings=settings, output=output, device=device, callbacks=[progress])
+    except KeyboardInterrupt:
+        progress.close()
+        fail(progress.interrupted(), 130)
+    finally:
+        progress.close()
+    if json:
+        print_json({"run": str(run.path), "dataset": kg.name, "model": settings.model, **run.figures})
+        return
+    for name, label in (("valid", "validation"), ("test", "test")):
+        if name in run.figures:
+            print_figures(f"{kg.name}, {label}, filtered, {run.figures[name]['triples']:,} triples", run.figures[name])
+    note(f"best weights of step {run.figures['best_step']:,}, {run.figures['seconds']:.0f} s, in {run.path}")

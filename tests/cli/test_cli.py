@@ -1,0 +1,175 @@
+"""The command line as a user meets it, in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+COMMAND = [sys.executable, "-m", "emugraph.cli.main"]
+SMALL = ["--dim", "4", "--steps", "20", "--valid-every", "10", "--batch-size", "16", "--negatives", "8"]
+
+
+def emugraph(*arguments: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*COMMAND, *map(str, arguments)], capture_output=True, text=True, cwd=cwd, timeout=120)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A data set of one's own, in a folder."""
+    path = tmp_path / "mine"
+    path.mkdir()
+    rows = [f"e{i}\tnext\te{i + 1}\n" for i in range(40)]
+    for split, part in (("train", rows), ("valid", rows[5:9]), ("test", rows[20:24])):
+        (path / f"{split}.txt").write_text("".join(part), encoding="utf-8")
+    return path
+
+
+def test_train_then_evaluate(folder: Path, tmp_path: Path) -> None:
+    trained = emugraph("train", folder, "--model", "distmult", "--output", "run", "--json", *SMALL, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    result = json.loads(trained.stdout)  # one JSON object and nothing else
+    assert result["run"] == "run"
+    assert {"mrr", "hits@1", "hits@3", "hits@10"} <= set(result["valid"])
+    assert "step 20/20: valid MRR" in trained.stderr
+    evaluated = emugraph("evaluate", "run", "--split", "test", "--json", cwd=tmp_path)
+    figures = json.loads(evaluated.stdout)
+    assert {k: figures[k] for k in result["test"]} == result["test"]
+    assert figures["dataset"] == "mine"
+
+
+def test_tables_for_people(folder: Path, tmp_path: Path) -> None:
+    done = emugraph("train", folder, "-m", "transe", "-o", "run", *SMALL, cwd=tmp_path)
+    assert "mine, test, filtered, 4 triples" in done.stdout
+    assert "both sides" in done.stdout
+    shown = emugraph("evaluate", "run", "--raw", "--ties", cwd=tmp_path)
+    assert "mine, test, raw, 4 triples" in shown.stdout
+    assert "pessimistic ties" in shown.stdout
+
+
+def test_one_file_is_split_with_a_seed(folder: Path, tmp_path: Path) -> None:
+    done = emugraph(
+        "train", folder / "train.txt", "--split", "0.8,0.1,0.1", "-o", "run", "--json", *SMALL, cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["dataset"] == "train"
+
+
+def test_config_file_and_options(folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text('model = "complex"\ndim = 3\nsteps = 5\n', encoding="utf-8")
+    done = emugraph("train", folder, "--config", "my.toml", "--dim", "2", "-o", "run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    config = (tmp_path / "run" / "config.toml").read_text(encoding="utf-8")
+    assert 'model = "complex"' in config
+    assert "dim = 2" in config
+    assert "steps = 5" in config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["train", "wn18r"], "Did you mean 'wn18rr'"),
+        (["train", "wn18rr", "--model", "transee"], "unknown model 'transee'. Did you mean 'transe'"),
+        (["train", "mine", "--dim", "0"], "dim = 0: input should be greater than or equal to 1"),
+        (["train", "mine", "--dim", "x"], "is not a valid int"),
+        (["train", "mine", "--learnin-rate", "1"], "No such option: --learnin-rate"),
+        (["train", "mine", "--device", "cuda:99"], "--device cpu"),
+        (["train", "mine", "--split", "0.8,0.1,0.1"], "holds its own splits"),
+        (["train", "mine/train.txt"], "--split 0.8,0.1,0.1"),
+        (["train", "mine/train.txt", "--split", "0.8,0.1"], "0.8,0.1"),
+        (["train", "./nowhere"], "nowhere does not exist"),
+        (["train", "mine", "--output", "mine"], "mine already exists"),
+        (["train", "mine", "--config", "no.toml"], "cannot read no.toml"),
+        (["train"], "Missing argument"),
+        (["evaluate", "mine"], "is not a run folder"),
+        (["evaluate", "mine", "--splt", "test"], "No such option"),
+        (["trian"], "No such command 'trian'"),
+        (["datasets", "show", "fb15k"], "Did you mean 'fb15k-237'"),
+    ],
+)
+def test_mistakes_are_one_sentence_and_exit_code_2(
+    arguments: list[str], message: str, folder: Path, tmp_path: Path
+) -> None:
+    done = emugraph(*arguments, cwd=tmp_path)
+    assert done.returncode == 2, (done.stdout, done.stderr)
+    assert message in " ".join(done.stderr.replace("│", " ").split())
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]
+
+
+def test_a_malformed_line_is_named(folder: Path, tmp_path: Path) -> None:
+    (folder / "train.txt").write_text("a\tr\tb\na r c\n", encoding="utf-8")
+    done = emugraph("train", folder, cwd=tmp_path)
+    assert done.returncode == 2
+    assert "train.txt" in done.stderr
+    assert "line 2" in done.stderr
+    assert "a r c" in done.stderr
+
+
+def test_debug_anywhere_on_the_line_shows_the_traceback(tmp_path: Path) -> None:
+    for arguments in (["--debug", "evaluate", "nothing"], ["evaluate", "nothing", "--debug"]):
+        done = emugraph(*arguments, cwd=tmp_path)
+        assert done.returncode != 0
+        assert "Traceback" in done.stderr
+        assert "InputError" in done.stderr
+
+
+def test_ctrl_c_keeps_the_best_weights(folder: Path, tmp_path: Path) -> None:
+    arguments = ["train", str(folder), "-m", "distmult", "-o", "run", *SMALL, "--steps", "10000000"]
+    process = subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "valid MRR" in line:
+            break
+    process.send_signal(signal.SIGINT)
+    _, rest = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert "the best weights so far are kept: emugraph evaluate run" in rest
+    assert emugraph("evaluate", "run", cwd=tmp_path).returncode == 0
+
+
+def test_info_prints_versions_and_folders(tmp_path: Path) -> None:
+    described = json.loads(emugraph("info", "--json", cwd=tmp_path).stdout)
+    assert {"emugraph", "python", "torch", "dgl"} <= set(described["versions"])
+    assert set(described) == {"versions", "machine", "devices", "folders"}
+    assert "versions" in emugraph("info", cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["train", "--help"], ["--version"], ["train", "--nonsense"]])
+def test_torch_and_dgl_are_not_loaded_to_answer(arguments: list[str], tmp_path: Path) -> None:
+    code = (
+        "import sys\nfrom emugraph.cli.main import main\n"
+        f"sys.argv = ['emugraph', *{arguments!r}]\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "assert not {'torch', 'dgl', 'numpy'} & set(sys.modules), 'heavy'"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["info"], ["datasets"], ["datasets", "list"]])
+def test_every_command_has_help(command: list[str], tmp_path: Path) -> None:
+    done = emugraph(*command, "--help", cwd=tmp_path)
+    assert done.returncode == 0
+    assert "Usage" in done.stdout
+
+
+def test_a_full_disk_is_one_sentence(folder: Path, tmp_path: Path) -> None:
+    """A file size limit stands in for a full disk: the write fails in the same place."""
+    code = (
+        "import resource, signal, sys\n"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))\n"
+        "from emugraph.cli.main import main\n"
+        f"sys.argv = ['emugraph', 'train', {str(folder)!r}, '-o', 'run', '--dim', '50', '--steps', '5']\nmain()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, timeout=60)
+    assert done.returncode == 1
+    assert "cannot write run/" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "run").rglob("*.partial"))
