@@ -59,6 +59,27 @@ def choose_device(name: str) -> torch.device:
         raise InputError(f"device {name!r} is not supported; known: auto, cpu, cuda")
     if device.type == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if (device.index or 0) >= count:
+            raise InputError(f"device {name!r} was asked for, but torch finds {count} CUDA devices; use --device cpu")
+    return device
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.split(":", 1)[1].strip()
+    except OSError:
+        pass
+    return platform.processor() or "unknown"
+
+
+def describe() -> dict[str, dict[str, Any]]:
+    """Versions, machine, devices and folders, as ``emugraph info`` prints them."""
+    from emugraph import datasets, kernels
+    from emugraph._dgl import dgl
+
+    count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     build = "cpu"
     if count:
         with contextlib.suppress(dgl.DGLError):

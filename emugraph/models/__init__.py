@@ -22,9 +22,7 @@ __all__ = [
     "model_class",
 ]
 
-MODELS: dict[str, type[Model]] = {
-    model.name: model for model in (TransE, TransEL2, DistMult, ComplEx, RotatE)
-}
+MODELS: dict[str, type[Model]] = {model.name: model for model in (TransE, TransEL2, DistMult, ComplEx, RotatE)}
 
 
 def model_class(name: str) -> type[Model]:

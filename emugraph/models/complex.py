@@ -5,10 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emugraph.models.base import Model, Side
+from emugraph.models.base import Side
+from emugraph.models.bilinear import Bilinear
 
 
-class ComplEx(Model):
+class ComplEx(Bilinear):
     r"""DistMult over complex numbers, with the tail conjugated, so that relations need not be symmetric.
 
     .. math:: s(h, r, t) = \operatorname{Re} \sum_i h_i \, r_i \, \overline{t_i}
@@ -35,9 +36,3 @@ class ComplEx(Model):
         if side == "head":  # Re(h r conj(t)) = Re(h conj(conj(r) t))
             d = -d
         return torch.cat([a * c - b * d, a * d + b * c], dim=-1)
-
-    def components(self, query: Tensor, candidate: Tensor) -> Tensor:
-        return query * candidate
-
-    def score(self, query: Tensor, candidate: Tensor) -> Tensor:
-        return query @ candidate.T

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from emugraph.models.base import Model, Side
+from emugraph.models.base import Side
+from emugraph.models.bilinear import Bilinear
 
 
-class DistMult(Model):
+class DistMult(Bilinear):
     r"""A relation weights the components of a product of head and tail.
 
     .. math:: s(h, r, t) = \sum_i h_i \, r_i \, t_i
@@ -29,9 +30,3 @@ class DistMult(Model):
 
     def query(self, entity: Tensor, relation: Tensor, side: Side) -> Tensor:
         return entity * relation
-
-    def components(self, query: Tensor, candidate: Tensor) -> Tensor:
-        return query * candidate
-
-    def score(self, query: Tensor, candidate: Tensor) -> Tensor:
-        return query @ candidate.T

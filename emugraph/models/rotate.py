@@ -7,11 +7,11 @@ import math
 import torch
 from torch import Tensor
 
-from emugraph.kernels import pairwise
-from emugraph.models.base import Model, Side, init_uniform
+from emugraph.models.base import Side, init_uniform
+from emugraph.models.distance import Distance
 
 
-class RotatE(Model):
+class RotatE(Distance):
     r"""A relation rotates each complex component of the head onto the tail.
 
     .. math:: s(h, r, t) = -\sum_i \lvert h_i \, e^{\mathrm{i} \theta_i} - t_i \rvert
@@ -23,6 +23,7 @@ class RotatE(Model):
 
     name = "rotate"
     title = "RotatE"
+    distance = "modulus"
 
     @property
     def entity_width(self) -> int:
@@ -51,6 +52,3 @@ class RotatE(Model):
         re, im = (query - candidate).chunk(2, dim=-1)
         # The clamp gives a pair that coincides the gradient 0, where the modulus has none.
         return -torch.sqrt((re.square() + im.square()).clamp_min(1e-30))
-
-    def score(self, query: Tensor, candidate: Tensor) -> Tensor:
-        return pairwise(query, candidate, "modulus")

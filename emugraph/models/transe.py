@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emugraph.kernels import pairwise
-from emugraph.models.base import Model, Side
+from emugraph.models.base import Side
+from emugraph.models.distance import Distance
 
 
-class TransE(Model):
+class TransE(Distance):
     r"""A relation is a translation from head to tail, under the L1 norm.
 
     .. math:: s(h, r, t) = -\lVert \mathbf{h} + \mathbf{r} - \mathbf{t} \rVert_1
@@ -20,6 +20,7 @@ class TransE(Model):
 
     name = "transe"
     title = "TransE"
+    distance = "l1"
 
     @property
     def entity_width(self) -> int:
@@ -35,9 +36,6 @@ class TransE(Model):
     def components(self, query: Tensor, candidate: Tensor) -> Tensor:
         return -(query - candidate).abs()
 
-    def score(self, query: Tensor, candidate: Tensor) -> Tensor:
-        return pairwise(query, candidate, "l1")
-
 
 class TransEL2(TransE):
     r"""TransE under the L2 norm.
@@ -47,6 +45,7 @@ class TransEL2(TransE):
 
     name = "transe-l2"
     title = "TransE (L2)"
+    distance = "l2"
 
     def components(self, query: Tensor, candidate: Tensor) -> Tensor:
         return -(query - candidate).square()
@@ -54,6 +53,3 @@ class TransEL2(TransE):
     def outer(self, total: Tensor) -> Tensor:
         # The square root has no finite slope at 0; the clamp gives a pair that coincides the gradient 0 instead.
         return -torch.sqrt((-total).clamp_min(1e-30))
-
-    def score(self, query: Tensor, candidate: Tensor) -> Tensor:
-        return pairwise(query, candidate, "l2")

@@ -14,7 +14,5 @@ def test_shapes_of_both_ways() -> None:
 
 
 def test_every_entity_is_equally_likely() -> None:
-    drawn = Uniform(20, 40_000).sample(
-        torch.zeros(1, 3, dtype=torch.int64), "tail", torch.Generator().manual_seed(0)
-    )
+    drawn = Uniform(20, 40_000).sample(torch.zeros(1, 3, dtype=torch.int64), "tail", torch.Generator().manual_seed(0))
     assert chisquare(torch.bincount(drawn, minlength=20).numpy()).pvalue > 0.01
