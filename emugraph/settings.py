@@ -13,6 +13,8 @@ from emugraph.errors import InputError, nearest
 
 Positive = Annotated[int, Field(ge=1)]
 Count = Annotated[int, Field(ge=0)]
+PositiveFloat = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Settings(BaseModel):
@@ -22,7 +24,7 @@ class Settings(BaseModel):
 
     model: str = Field("transe", description="score function: transe, transe-l2, distmult, complex or rotate")
     dim: Positive = Field(100, description="embedding dimension, complex numbers for ComplEx and RotatE")
-    init_scale: Annotated[float, Field(gt=0)] | None = Field(
+    init_scale: PositiveFloat | None = Field(
         None, description="entity embeddings start uniform in +- this (default: the model's own)"
     )
 
@@ -32,11 +34,29 @@ class Settings(BaseModel):
     sharing: Literal["shared", "per-positive"] = Field(
         "shared", description="one set of negatives for the whole batch, or a set for each positive"
     )
+    mixing: Literal["emu", "mixup", "none"] = Field(
+        "emu", description="how negatives are mixed with the true entity: by mutation, in proportion, or not"
+    )
+    mutation_rate: Share = Field(0.5, description="share of components that a mutated negative has from the positive")
+    mask: Literal["exact", "bernoulli"] = Field(
+        "exact", description="exactly that share of each negative's components, or each component with that probability"
+    )
+    mixup_a: PositiveFloat = Field(2.0, description="first parameter of MIXUP's Beta distribution")
+    mixup_b: PositiveFloat = Field(1.0, description="second parameter of MIXUP's Beta distribution")
+
+    loss: Literal["cross-entropy", "self-adversarial", "margin-ranking", "binary-cross-entropy"] = Field(
+        "cross-entropy", description="loss"
+    )
+    beta: Share = Field(0.5, description="label of a mixed negative (Eq. 4), 0 for none")
+    alpha: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the unmixed negatives' term (Eq. 5)")
+    divide_by_negatives: bool = Field(True, description="divide the mixed negatives' term by their number")
+    margin: float = Field(9.0, description="margin of the losses that have one")
+    temperature: Annotated[float, Field(ge=0)] = Field(1.0, description="sharpness of self-adversarial weights")
     regularization: Annotated[float, Field(ge=0)] = Field(0.0, description="weight of the penalty on embeddings")
     regularization_power: Annotated[float, Field(ge=1)] = Field(3.0, description="power of that penalty (3: N3)")
 
     optimizer: Literal["adam", "adagrad"] = Field("adam", description="optimizer")
-    learning_rate: Annotated[float, Field(gt=0)] = Field(0.01, description="learning rate at its highest")
+    learning_rate: PositiveFloat = Field(0.01, description="learning rate at its highest")
     schedule: Literal["constant", "linear"] = Field("linear", description="constant rate, or linear decay to zero")
     warmup: Count = Field(0, description="steps over which the learning rate rises from zero")
 

@@ -15,8 +15,9 @@ from emugraph.environment import choose_device
 from emugraph.errors import InputError
 from emugraph.evaluation import Evaluator
 from emugraph.graph import KnowledgeGraph
-from emugraph.losses import cross_entropy, power_penalty
+from emugraph.losses import power_penalty
 from emugraph.models import SIDES, Model, Side, model_class
+from emugraph.objective import build_objective, negative_scores
 from emugraph.presets import find_preset
 from emugraph.runs import Run
 from emugraph.sampling import Batches, Uniform
@@ -65,6 +66,7 @@ class Trainer:
         train = kg.train.to(device)
         self.batches = {side: Batches(train, settings.batch_size, self.generator) for side in SIDES}
         self.sampler = Uniform(kg.num_entities, settings.negatives, shared=settings.sharing == "shared")
+        self.objective = build_objective(settings)
         self.optimizer = build_optimizer(self.model, settings)
 
     @property
@@ -101,11 +103,11 @@ class Trainer:
         known_rows, true_rows, negative_rows = rows.split([size, size, negatives.numel()])
         relation_rows = model.relation_rows(triples[:, 1])
         query = model.query(known_rows, relation_rows, side)
-        if negatives.ndim == 1:
-            scores = model.score(query, negative_rows)
-        else:
-            scores = model.score_each(query, negative_rows.view(*negatives.shape, -1))
-        loss = cross_entropy(model.score_each(query, true_rows), scores)
+        positive = model.score_each(query, true_rows)
+        if negatives.ndim == 2:
+            negative_rows = negative_rows.view(*negatives.shape, -1)
+        plain, mixed = negative_scores(model, query, true_rows, negative_rows, self.settings, self.device_generator)
+        loss = self.objective(positive, mixed, plain)
         if self.settings.regularization:
             penalty = sum(
                 power_penalty(r, self.settings.regularization_power) for r in (known_rows, relation_rows, true_rows)

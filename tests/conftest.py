@@ -9,6 +9,8 @@ import torch
 
 import emugraph
 
+torch.set_num_threads(1)  # the tensors of the tests are too small to share out
+
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:

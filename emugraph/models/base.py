@@ -127,6 +127,43 @@ class Model(nn.Module, ABC):
         query = query.reshape(query.shape[0], *([1] * extra), query.shape[-1])
         return self.outer(self.components(query, candidate).sum(-1))
 
+    def score_mutated(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Scores of candidates as they are, and with the masked components taken from each query's positive.
+
+        The sum splits by components: what the mask takes from the positive, and what it leaves of the candidate.
+
+        Args:
+            query: (B, w).
+            positive: embeddings of the true answers, (B, w).
+            candidate: (K, w) shared by all queries, or (B, K, w).
+            mask: bool (K, u), or (B, K, u) where each query has candidates of its own.
+
+        Returns:
+            plain and mutated scores, each (B, K).
+        """
+        left = (~mask).to(query.dtype)
+        phi = self.components(query.unsqueeze(1), candidate)  # (B, K, u)
+        taken = taken_from_positive(self.components(query, positive), mask)
+        return self.outer(phi.sum(-1)), self.outer(taken + (phi * left).sum(-1))
+
+    def score_mixed_up(
+        self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Scores of candidates as they are, and mixed with each query's positive in proportion (MIXUP).
+
+        Args:
+            query: (B, w).
+            positive: embeddings of the true answers, (B, w).
+            candidate: (K, w) shared by all queries, or (B, K, w).
+            weight: the candidate's share, (K,), or (B, K) where each query has candidates of its own.
+
+        Returns:
+            plain and mixed scores, each (B, K).
+        """
+        mixed = torch.lerp(positive.unsqueeze(1), candidate, weight.unsqueeze(-1))  # (B, K, w)
+        plain = self.score(query, candidate) if candidate.ndim == 2 else self.score_each(query, candidate)
+        return plain, self.score_each(query, mixed)
+
     def score_triples(self, triples: Tensor) -> Tensor:
         """Scores (n,) of triples given by ids, (n, 3)."""
         heads, relations, tails = triples.unbind(dim=1)
@@ -135,3 +172,14 @@ class Model(nn.Module, ABC):
 
     def extra_repr(self) -> str:
         return f"entities={len(self.entities)}, relations={len(self.relations)}, dim={self.dim}"
+
+
+def taken_from_positive(phi: Tensor, mask: Tensor) -> Tensor:
+    """The share of a mutated score that comes from the positive, (B, K).
+
+    Args:
+        phi: components of each query and its positive, (B, u).
+        mask: bool (K, u) shared, or (B, K, u).
+    """
+    mask = mask.to(phi.dtype)
+    return phi @ mask.T if mask.ndim == 2 else (mask @ phi.unsqueeze(-1)).squeeze(-1)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 
-from emugraph.kernels import pairwise
+from emugraph.kernels import gathered, gathered_masked, pairwise, pairwise_masked
 from emugraph.models.base import Model
 
 
@@ -18,3 +19,20 @@ class Distance(Model):
 
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:
         return pairwise(query, candidate, self.distance)
+
+    def score_each(self, query: Tensor, candidate: Tensor) -> Tensor:
+        if candidate.ndim != 3:
+            return super().score_each(query, candidate)
+        return gathered(query, candidate.flatten(0, 1), _each_its_own(candidate), self.distance)
+
+    def score_mutated(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        if candidate.ndim == 2:
+            return pairwise_masked(query, candidate, positive, mask, self.distance)
+        index = _each_its_own(candidate)
+        return gathered_masked(query, candidate.flatten(0, 1), index, positive, mask, self.distance)
+
+
+def _each_its_own(candidate: Tensor) -> Tensor:
+    """Where the rows of (B, K, w) candidates lie once flattened, (B, K)."""
+    size, k, _ = candidate.shape
+    return torch.arange(size * k, device=candidate.device).view(size, k)

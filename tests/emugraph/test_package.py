@@ -23,13 +23,17 @@ def python(code: str, home: Path, **environment: str) -> subprocess.CompletedPro
 
 
 def test_import_and_dgl_are_silent_and_leave_the_home_folder_alone(tmp_path: Path) -> None:
-    done = python("import emugraph, emugraph._dgl; emugraph.KnowledgeGraph.from_triples([('a', 'r', 'b')]).graph", tmp_path)
+    done = python(
+        "import emugraph, emugraph._dgl; emugraph.KnowledgeGraph.from_triples([('a', 'r', 'b')]).graph", tmp_path
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_import_loads_nothing_heavy(tmp_path: Path) -> None:
-    code = "import sys, emugraph; print([m for m in ('torch', 'dgl', 'numpy', 'pydantic', 'typer') if m in sys.modules])"
+    code = (
+        "import sys, emugraph; print([m for m in ('torch', 'dgl', 'numpy', 'pydantic', 'typer') if m in sys.modules])"
+    )
     assert python(code, tmp_path).stdout == "[]\n"
 
 
@@ -45,7 +49,7 @@ def test_works_beside_a_foreign_module_called_datasets(tmp_path: Path) -> None:
     (tmp_path / "cli.py").write_text("whose = 'somebody'\n", encoding="utf-8")
     code = (
         "import datasets, cli, emugraph, emugraph.datasets, emugraph.cli\n"
-        "print(datasets.whose, cli.whose, emugraph.datasets.__name__, 'wn18rr' in [c.name for c in emugraph.datasets.list_cards()])"
+        "print(datasets.whose, cli.whose, emugraph.datasets.__name__, emugraph.datasets.is_known('wn18rr'))"
     )
     done = python(code, tmp_path, PYTHONPATH=str(tmp_path))
     assert done.stdout == "hugging face somebody emugraph.datasets True\n", done.stderr

@@ -13,7 +13,7 @@ from emugraph.losses import cross_entropy
 from emugraph.models import MODELS
 from emugraph.training import Callback, Trainer, resolve_settings
 
-SMALL = {
+SMALL: dict[str, Any] = {
     "dim": 16,
     "batch_size": 32,
     "negatives": 32,
@@ -53,7 +53,9 @@ def test_sides_alternate_and_batches_are_drawn_for_each(grid: KnowledgeGraph) ->
 
 def test_shared_and_per_positive_losses_agree_on_the_same_negatives(grid: KnowledgeGraph) -> None:
     for model in MODELS:
-        trainer = Trainer(grid, Settings(model=model, dim=4, regularization=0.1), torch.device("cpu"))
+        trainer = Trainer(
+            grid, Settings(model=model, dim=4, regularization=0.1, mixing="none", beta=0), torch.device("cpu")
+        )
         triples, shared = grid.train[:7], torch.tensor([3, 1, 4, 1, 5])
         for side in ("tail", "head"):
             one = trainer.loss(triples, shared, side)
@@ -62,7 +64,7 @@ def test_shared_and_per_positive_losses_agree_on_the_same_negatives(grid: Knowle
 
 
 def test_loss_by_hand(grid: KnowledgeGraph) -> None:
-    trainer = Trainer(grid, Settings(model="distmult", dim=2), torch.device("cpu"))
+    trainer = Trainer(grid, Settings(model="distmult", dim=2, **PLAIN), torch.device("cpu"))
     model = trainer.model
     triple, negatives = grid.train[:1], torch.tensor([7, 9])
     h, r, t = triple[0].tolist()
@@ -134,7 +136,7 @@ def test_callbacks_and_log(grid: KnowledgeGraph, tmp_path: Path) -> None:
 def test_the_best_weights_are_kept_and_used(grid: KnowledgeGraph, tmp_path: Path) -> None:
     recorder = Recorder()
     # A rate this large makes validation go up and down.
-    settings = {**SMALL, "steps": 60, "valid_every": 5, "learning_rate": 0.5, "schedule": "constant"}
+    settings = {**SMALL, "steps": 60, "valid_every": 5, "learning_rate": 0.5, "schedule": "constant", **PLAIN}
     run = emugraph.train(grid, "distmult", output=tmp_path / "run", callbacks=[recorder], **settings)
     best = max(recorder.mrr)
     assert recorder.mrr[-1] < best

@@ -1,0 +1,83 @@
+"""From settings to the loss of a batch: how negatives are mixed, and what is asked of the scores."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Protocol
+
+import torch
+from torch import Tensor
+
+from emugraph import losses
+from emugraph.models import Model
+from emugraph.mutation import draw_masks, draw_mixup_weights, mixed_up_scores, mutated_scores
+from emugraph.settings import Settings
+
+
+class Objective(Protocol):
+    """The loss of positives (B,), mixed negatives (B, K) and plain negatives (B, K), a scalar."""
+
+    def __call__(self, positive: Tensor, mixed: Tensor, plain: Tensor) -> Tensor: ...
+
+
+def build_objective(settings: Settings) -> Objective:
+    """The objective of the settings.
+
+    With cross entropy it is Eq. 5 (:func:`emugraph.losses.emu_objective`). With another loss it has the same two
+    terms: that loss over mixed negatives with the label ``beta``, plus ``alpha`` times the loss over plain ones. Where
+    negatives are neither mixed nor labelled, both terms would be the same, and there is only the plain one.
+    """
+    term = _build_term(settings)
+    if settings.mixing == "none" and settings.beta == 0:
+        return lambda positive, mixed, plain: term(positive, plain, beta=0.0)
+    if settings.loss == "cross-entropy":
+        return partial(
+            losses.emu_objective,
+            beta=settings.beta,
+            alpha=settings.alpha,
+            divide_by_negatives=settings.divide_by_negatives,
+        )
+
+    def objective(positive: Tensor, mixed: Tensor, plain: Tensor) -> Tensor:
+        loss = term(positive, mixed, beta=settings.beta)
+        return loss + settings.alpha * term(positive, plain, beta=0.0) if settings.alpha else loss
+
+    return objective
+
+
+class _Term(Protocol):
+    def __call__(self, positive: Tensor, negatives: Tensor, *, beta: float) -> Tensor: ...
+
+
+def _build_term(settings: Settings) -> _Term:
+    if settings.loss == "self-adversarial":
+        return partial(losses.self_adversarial, margin=settings.margin, temperature=settings.temperature)
+    if settings.loss == "margin-ranking":
+        return partial(losses.margin_ranking, margin=settings.margin)
+    if settings.loss == "binary-cross-entropy":
+        return losses.binary_cross_entropy
+    return lambda positive, negatives, *, beta: losses.cross_entropy(positive, negatives)
+
+
+def negative_scores(
+    model: Model, query: Tensor, positive: Tensor, negatives: Tensor, settings: Settings, generator: torch.Generator
+) -> tuple[Tensor, Tensor]:
+    """Plain and mixed scores of negatives, each (B, K), mixed as the settings say.
+
+    Args:
+        model: the score function.
+        query: queries (B, w).
+        positive: embeddings of the true answers (B, w).
+        negatives: embeddings (K, w) shared by the batch, or (B, K, w).
+        settings: ``mixing`` and its parameters.
+        generator: the source of masks and weights, on the device of the embeddings.
+    """
+    count = tuple(negatives.shape[:-1])
+    if settings.mixing == "emu":
+        mask = draw_masks(count, model.num_components, settings.mutation_rate, generator, kind=settings.mask)
+        return mutated_scores(model, query, positive, negatives, mask)
+    if settings.mixing == "mixup":
+        weight = draw_mixup_weights(count, generator, a=settings.mixup_a, b=settings.mixup_b)
+        return mixed_up_scores(model, query, positive, negatives, weight)
+    plain = model.score(query, negatives) if negatives.ndim == 2 else model.score_each(query, negatives)
+    return plain, plain

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.stats import binomtest, chisquare
+
+from emugraph import InputError
+from emugraph.models import MODELS, SIDES, Model
+from emugraph.mutation import draw_masks, materialized_scores, mutate, mutated_scores
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def test_eq_2_component_by_component() -> None:
+    positive, negative = torch.tensor([1.0, 2.0, 3.0]), torch.tensor([-1.0, -2.0, -3.0])
+    mask = torch.tensor([True, False, True])
+    assert mutate(positive, negative, mask).tolist() == [1.0, -2.0, 3.0]
+
+
+def test_a_complex_unit_goes_whole() -> None:
+    positive, negative = torch.arange(1.0, 7.0), -torch.arange(1.0, 7.0)  # three units: real parts, imaginary parts
+    assert mutate(positive, negative, torch.tensor([True, False, False])).tolist() == [1, -2, -3, 4, -5, -6]
+
+
+def test_gradients_flow_into_both_parents() -> None:
+    positive, negative = torch.ones(3, requires_grad=True), torch.ones(3, requires_grad=True)
+    mutate(positive, negative, torch.tensor([True, False, True])).sum().backward()
+    assert positive.grad.tolist() == [1, 0, 1]  # type: ignore[union-attr]
+    assert negative.grad.tolist() == [0, 1, 0]  # type: ignore[union-attr]
+
+
+@given(st.integers(1, 40), st.integers(1, 30), st.floats(0, 1))
+def test_exact_masks_hold_exactly_n_p_ones(count: int, units: int, rate: float) -> None:
+    mask = draw_masks(count, units, rate, seeded())
+    assert mask.dtype == torch.bool
+    assert mask.sum(dim=1).tolist() == [round(rate * units)] * count
+
+
+def test_exact_masks_take_every_order_equally_often() -> None:
+    mask = draw_masks(12_000, 4, 0.5, seeded())
+    patterns = (mask.long() * torch.tensor([1, 2, 4, 8])).sum(dim=1)
+    counts = torch.bincount(patterns, minlength=16)
+    seen = counts[counts > 0]
+    assert len(seen) == 6  # four over two
+    assert chisquare(seen.numpy()).pvalue > 0.01
+
+
+def test_bernoulli_masks_have_the_rate() -> None:
+    mask = draw_masks((50, 20), 100, 0.61, seeded(), kind="bernoulli")
+    assert mask.shape == (50, 20, 100)
+    assert binomtest(int(mask.sum()), mask.numel(), 0.61).pvalue > 0.01
+    assert mask.sum(-1).unique().numel() > 5
+
+
+def test_masks_that_cannot_be() -> None:
+    with pytest.raises(InputError, match=r"mutation rate is 1\.5"):
+        draw_masks(3, 4, 1.5, seeded())
+    with pytest.raises(InputError, match="unknown kind of mask 'half'"):
+        draw_masks(3, 4, 0.5, seeded(), kind="half")  # type: ignore[arg-type]
+
+
+def compare(model: Model, side: str, b: int, k: int, shared: bool, rate: float, tolerance: float) -> None:
+    """Factorised and materialised agree in value and in the gradient of everything that has one."""
+    generator = seeded(b * 1000 + k)
+    n, r = len(model.entities), len(model.relations)
+
+    def ids(size: int, *shape: int) -> torch.Tensor:
+        return torch.randint(size, shape, generator=generator)
+
+    known, relation, true = ids(n, b), ids(r, b), ids(n, b)
+    negatives = ids(n, k) if shared else ids(n, b, k)
+    mask = draw_masks((k,) if shared else (b, k), model.num_components, rate, generator)
+    weights = torch.randn(2, b, k, generator=generator, dtype=model.entities.dtype)
+    results = []
+    for scores in (mutated_scores, materialized_scores):
+        model.zero_grad()
+        query = model.query(model.entities[known], model.relations[relation], side)  # type: ignore[arg-type]
+        plain, mutated = scores(model, query, model.entities[true], model.entities[negatives], mask)
+        (weights[0] * plain + weights[1] * mutated).sum().backward()
+        results.append((plain.detach(), mutated.detach(), model.entities.grad, model.relations.grad))
+    for one, other in zip(*results, strict=True):
+        assert one.shape == other.shape
+        assert torch.allclose(one, other, rtol=tolerance, atol=tolerance * max(1.0, other.abs().max().item()))
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(sorted(MODELS)),
+    st.sampled_from(SIDES),
+    st.integers(1, 9),
+    st.integers(1, 12),
+    st.integers(1, 24),
+    st.booleans(),
+    st.floats(0, 1),
+)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_factorised_equals_materialised(
+    dtype: torch.dtype, tolerance: float, name: str, side: str, b: int, k: int, dim: int, shared: bool, rate: float
+) -> None:
+    model = MODELS[name](13, 3, dim, init_scale=0.5, generator=seeded(dim)).to(dtype)
+    compare(model, side, b, k, shared, rate, tolerance)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+def test_the_generic_form_agrees_too(name: str) -> None:
+    """A score function that only gives its components gets mutation for nothing."""
+    model = MODELS[name](13, 3, 6, init_scale=0.5, generator=seeded()).double()
+    query = model.query(model.entities[:4], model.relations[[0, 1, 2, 0]], "tail")
+    mask = draw_masks(5, model.num_components, 0.5, seeded())
+    generic = Model.score_mutated(model, query, model.entities[4:8], model.entities[8:], mask)
+    special = mutated_scores(model, query, model.entities[4:8], model.entities[8:], mask)
+    assert torch.allclose(generic[0], special[0])
+    assert torch.allclose(generic[1], special[1])
+
+
+def test_all_from_the_positive_scores_as_the_positive() -> None:
+    for name in MODELS:
+        model = MODELS[name](13, 3, 6, generator=seeded())
+        query = model.query(model.entities[:4], model.relations[[0, 1, 2, 0]], "head")
+        ones = torch.ones(9, model.num_components, dtype=torch.bool)
+        _, mutated = mutated_scores(model, query, model.entities[4:8], model.entities[:9], ones)
+        positive = model.score_each(query, model.entities[4:8])
+        assert torch.allclose(mutated, positive[:, None].expand(4, 9), atol=1e-6)
