@@ -1,0 +1,1 @@
+"""Cards of the data sets that emugraph ships: one TOML file each, as :mod:`emugraph.datasets.card` describes."""
