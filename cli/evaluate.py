@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+
 from emugraph.cli.output import guarded, print_figures, print_json
 
 
@@ -22,9 +23,8 @@ def evaluate(
 
     Example: emugraph evaluate runs/my-run --split test
     """
-    from emugraph.cli.progress import counting
-
     import emugraph
+    from emugraph.cli.progress import counting
 
     opened = emugraph.load(run, device=device)
     with counting("ranking", 2 * len(opened.kg.triples(split))) as advance:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 import typer
+
 from emugraph.cli.output import guarded, print_json, print_table
 
 

@@ -6,9 +6,9 @@ import sys
 from typing import Annotated
 
 import typer
-from emugraph.cli import datasets, evaluate, info, output, train
 
 from emugraph._version import __version__
+from emugraph.cli import datasets, evaluate, info, output, train
 
 app = typer.Typer(
     help="Link prediction on knowledge graphs with hard negatives by embedding mutation.\n\n"

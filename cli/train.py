@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
 from emugraph.cli.options import with_settings
 from emugraph.cli.output import fail, guarded, note, print_figures, print_json
 
@@ -16,9 +17,15 @@ def train(
     dataset: Annotated[str, typer.Argument(help="A data set's name, a folder with train/valid/test files, or a file.")],
     changes: dict[str, Any],
     model: Annotated[
-        str,
-        typer.Option("--model", "-m", help="Score function: transe, transe-l2, distmult, complex or rotate."),
-    ] = "transe",
+        str | None,
+        typer.Option(
+            "--model",
+            "-m",
+            help="Score function: transe, transe-l2, distmult, complex or rotate. [default: transe]",
+            show_default=False,
+        ),
+    ] = None,
+    emu: Annotated[bool, typer.Option("--emu/--no-emu", help="Embedding mutation, or plain cross entropy.")] = True,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -30,7 +37,12 @@ def train(
     ] = None,
     config: Annotated[
         Path | None,
-        typer.Option("--config", "-c", help="A TOML file of settings; options on the line win.", show_default=False),
+        typer.Option(
+            "--config",
+            "-c",
+            help="A TOML file of settings, or a run's config.toml; options on the line win.",
+            show_default=False,
+        ),
     ] = None,
     split: Annotated[
         str | None,
@@ -45,9 +57,9 @@ def train(
 
     Example: emugraph train wn18rr --model transe
     """
-    from emugraph.cli.progress import TrainingProgress
-
     import emugraph
+    from emugraph import kernels
+    from emugraph.cli.progress import TrainingProgress
     from emugraph.reading import parse_fractions
     from emugraph.runs import check_new
     from emugraph.settings import Settings
@@ -57,12 +69,15 @@ def train(
         check_new(output)
     if config is not None:
         changes = {**Settings.read(config), **changes}
-        model = changes.pop("model", model)
     fractions = parse_fractions(split) if split is not None else None
     kg = emugraph.load_dataset(dataset, split=fractions, seed=changes.get("seed", 0))
     note(f"{kg!r}")
-    settings, preset = resolve_settings(kg, model, changes)
+    name = model or changes.get("model", "transe")
+    settings, preset = resolve_settings(kg, name, changes, emu=emu)
     note(f"settings: {'preset' if preset else 'defaults'}{' with changes' if changes else ''}")
+    compiled = kernels.prepare()
+    if compiled is not None:
+        note(f"compiled the kernels in {compiled:.1f} s; they are kept for the next time")
     progress = TrainingProgress()
     try:
         run = emugraph.train(kg, settings=settings, output=output, device=device, callbacks=[progress])

@@ -98,8 +98,9 @@ class Settings(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> dict[str, Any]:
-        """The settings in a TOML file, checked, without defaults for those it leaves out."""
+        """The settings in a TOML file or a run's config.toml, checked, without defaults for those it leaves out."""
         values = toml.read(path)
+        values = values["settings"] if isinstance(values.get("settings"), dict) else values
         cls.create(values, source=str(path))
         return values
 

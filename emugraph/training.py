@@ -18,7 +18,7 @@ from emugraph.graph import KnowledgeGraph
 from emugraph.losses import power_penalty
 from emugraph.models import SIDES, Model, Side, model_class
 from emugraph.objective import build_objective, negative_scores
-from emugraph.presets import find_preset
+from emugraph.presets import PLAIN, find_preset
 from emugraph.runs import Run
 from emugraph.sampling import Batches, Uniform
 from emugraph.settings import Settings
@@ -109,9 +109,8 @@ class Trainer:
         plain, mixed = negative_scores(model, query, true_rows, negative_rows, self.settings, self.device_generator)
         loss = self.objective(positive, mixed, plain)
         if self.settings.regularization:
-            penalty = sum(
-                power_penalty(r, self.settings.regularization_power) for r in (known_rows, relation_rows, true_rows)
-            )
+            penalized = [known_rows, true_rows, *([relation_rows] if model.penalized_relations else [])]
+            penalty = sum(power_penalty(rows, self.settings.regularization_power) for rows in penalized)
             loss = loss + self.settings.regularization * penalty
         return loss
 
@@ -124,17 +123,20 @@ def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
 
 
-def resolve_settings(kg: KnowledgeGraph, model: str, changes: dict[str, Any]) -> tuple[Settings, bool]:
-    """The preset of data set and model, if there is one, with changes on top; and whether there was a preset."""
+def resolve_settings(
+    kg: KnowledgeGraph, model: str, changes: dict[str, Any], *, emu: bool = True
+) -> tuple[Settings, bool]:
+    """The preset of data set, model and method, if there is one, with changes on top; and whether there was one."""
     name = model_class(model).name
-    preset = find_preset(kg.name, name)
-    return Settings.create({**(preset or {}), **changes, "model": name}), preset is not None
+    preset = find_preset(kg.name, name, "emu" if emu else "plain")
+    return Settings.create({**({} if emu else PLAIN), **(preset or {}), **changes, "model": name}), preset is not None
 
 
 def train(
     kg: KnowledgeGraph,
     model: str = "transe",
     *,
+    emu: bool = True,
     output: str | Path | None = None,
     settings: Settings | None = None,
     device: str = "auto",
@@ -146,9 +148,10 @@ def train(
     Args:
         kg: the graph; its validation triples choose the best weights and may stop the run early.
         model: the score function: transe, transe-l2, distmult, complex or rotate.
+        emu: train with embedding mutation and its labels; False for plain cross entropy.
         output: the run's folder, which must not exist; None for ``runs/DATASET-MODEL-DATE-TIME``.
-        settings: complete settings, in place of ``model`` and ``changes``; None for the preset of this data set and
-            model, or the defaults where there is none.
+        settings: complete settings, in place of ``model``, ``emu`` and ``changes``; None for the preset of this data
+            set, model and method, or the defaults where there is none.
         device: "auto", "cpu" or "cuda".
         callbacks: see :class:`Callback`.
         changes: settings that differ from the preset or the defaults, by name: see :class:`emugraph.Settings`.
@@ -160,7 +163,7 @@ def train(
         InputError: unknown names, values that do not fit, a folder that exists, or no triples to train on.
     """
     if settings is None:
-        settings, _ = resolve_settings(kg, model, changes)
+        settings, _ = resolve_settings(kg, model, changes, emu=emu)
     elif changes:
         raise InputError(f"give either complete settings or single ones ({', '.join(changes)}), not both")
     chosen = choose_device(device)

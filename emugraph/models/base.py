@@ -50,6 +50,9 @@ class Model(nn.Module, ABC):
 
     default_init_scale: ClassVar[float] = 0.1
 
+    penalized_relations: ClassVar[bool] = True
+    """Whether regularization shrinks relations too; it must not where they are angles."""
+
     def __init__(
         self,
         num_entities: int,

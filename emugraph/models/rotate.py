@@ -24,6 +24,7 @@ class RotatE(Distance):
     name = "rotate"
     title = "RotatE"
     distance = "modulus"
+    penalized_relations = False
 
     @property
     def entity_width(self) -> int:

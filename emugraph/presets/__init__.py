@@ -1,24 +1,30 @@
-"""Settings chosen for a data set and model, one TOML file a data set, one table a model.
+"""Settings chosen for a data set and model: one TOML file a data set, in it a table a model and method.
 
-A table's ``measured`` part holds what these settings reached: test figures, seed, seconds and machine.
+The methods are "emu" and "plain" (cross entropy alone). A table's ``measured`` part holds what its settings reached:
+test figures, seeds, seconds and machine.
 """
 
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any
+from typing import Any, Literal
 
 from emugraph import toml
 
+Method = Literal["emu", "plain"]
 
-def find_preset(dataset: str, model: str) -> dict[str, Any] | None:
-    """The settings for a data set and model, without what was measured; None where there are none."""
-    table = read_presets(dataset).get(model)
+PLAIN: dict[str, Any] = {"mixing": "none", "beta": 0.0}
+"""What makes cross entropy plain: negatives are neither mixed nor labelled."""
+
+
+def find_preset(dataset: str, model: str, method: Method) -> dict[str, Any] | None:
+    """The settings for a data set, model and method, without what was measured; None where there are none."""
+    table = read_presets(dataset).get(model, {}).get(method)
     return None if table is None else {name: value for name, value in table.items() if name != "measured"}
 
 
-def read_presets(dataset: str) -> dict[str, dict[str, Any]]:
-    """All tables of a data set's preset file, by model; empty where there is no file."""
+def read_presets(dataset: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """All tables of a data set's preset file, by model and method; empty where there is no file."""
     name = dataset.lower()
     if not name.replace("-", "").replace("_", "").isalnum():
         return {}

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+
 from emugraph.cli import output
 from emugraph.cli.main import main
 
@@ -92,6 +93,16 @@ def test_config_file_and_options(folder: Path, tmp_path: Path, emugraph: Command
     assert 'model = "complex"' in config
     assert "dim = 2" in config
     assert "steps = 5" in config
+    again = emugraph("train", folder, "--config", "run/config.toml", "--model", "transe", "-o", "again")
+    assert again.returncode == 0, again.stderr
+    repeated = (tmp_path / "again" / "config.toml").read_text(encoding="utf-8")
+    assert repeated == config.replace('"complex"', '"transe"')
+
+
+def test_plain_cross_entropy_is_one_option(folder: Path, tmp_path: Path, emugraph: Command) -> None:
+    for option, mixing in (("--emu", "emu"), ("--no-emu", "none")):
+        assert emugraph("train", folder, "-m", "distmult", option, "-o", mixing, *SMALL).returncode == 0
+        assert f'mixing = "{mixing}"' in (tmp_path / mixing / "config.toml").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(

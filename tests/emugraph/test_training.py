@@ -11,7 +11,8 @@ import emugraph
 from emugraph import InputError, KnowledgeGraph, Settings
 from emugraph.losses import cross_entropy
 from emugraph.models import MODELS
-from emugraph.training import Callback, Trainer, resolve_settings
+from emugraph.presets import PLAIN
+from emugraph.training import Callback, Trainer
 
 SMALL: dict[str, Any] = {
     "dim": 16,
@@ -193,11 +194,3 @@ def test_refusals_write_nothing(grid: KnowledgeGraph, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="already exists"):
         emugraph.train(grid, output=path)
     assert [p.name for p in path.iterdir()] == ["mine.txt"]
-
-
-def test_changes_win_over_the_preset() -> None:
-    kg = KnowledgeGraph.from_triples([("a", "r", "b")], name="wn18rr")
-    preset, found = resolve_settings(kg, "TransE", {})
-    assert found
-    changed, _ = resolve_settings(kg, "transe", {"dim": 7})
-    assert changed == preset.model_copy(update={"dim": 7})
