@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from emugraph.graph import KnowledgeGraph
 
 HITS = (1, 3, 10)
-SCORE_BYTES = 64 * 2**20
+SCORE_BYTES = 128 * 2**20
 """The block of scores that is in memory at one time; also the one bound that makes memory independent of N."""
 
 
@@ -75,7 +75,7 @@ class Evaluator:
             advance: called with the number of triples done since the last call.
         """
         num_entities = len(model.entities)
-        block = max(1, min(1024, SCORE_BYTES // (4 * num_entities)))
+        block = max(1, SCORE_BYTES // (4 * num_entities))
         optimistic, pessimistic = [], []
         for batch in triples.to(self.device).split(block):
             known_entity, answer = (batch[:, 0], batch[:, 2]) if side == "tail" else (batch[:, 2], batch[:, 0])
@@ -87,12 +87,12 @@ class Evaluator:
             candidates = torch.full_like(greater, num_entities)
             if filtered:
                 rows, answers = self.known[side].of(batch)
-                others = answers != answer[rows]
-                rows, answers = rows[others], answers[others]
-                theirs, own = scores[rows, answers], true[rows]
-                greater.index_add_(0, rows, -(theirs > own).long())
-                less.index_add_(0, rows, -(theirs < own).long())
-                candidates.index_add_(0, rows, -torch.ones_like(rows))
+                theirs = scores.take(rows * num_entities + answers)
+                own = true.index_select(0, rows)
+                # The true answer is among the known ones; it neither beats itself nor is beaten.
+                others = answers != answer.index_select(0, rows)
+                for count, left_out in ((greater, theirs > own), (less, theirs < own), (candidates, others)):
+                    count.sub_(torch.zeros_like(count).index_add_(0, rows, left_out.long()))
             worst = candidates - less
             optimistic.append(torch.where(true.isnan(), worst, 1 + greater))
             pessimistic.append(worst)
