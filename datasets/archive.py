@@ -21,7 +21,6 @@ from typing import IO, Any
 
 from emugraph.datasets.card import File
 from emugraph.datasets.fetch import MAX_BYTES
-
 from emugraph.errors import EmugraphError
 
 _CHUNK = 1 << 20

@@ -42,11 +42,11 @@ import reprlib
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from emugraph.datasets.checksums import Sums
-from emugraph.datasets.fetch import check_url
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from emugraph import toml
+from emugraph.datasets.checksums import Sums
+from emugraph.datasets.fetch import check_url
 from emugraph.errors import InputError, nearest
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".zip")

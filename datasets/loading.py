@@ -8,7 +8,6 @@ from emugraph.datasets.card import SPLITS, Card
 from emugraph.datasets.locate import checked_files
 from emugraph.datasets.names import readable_names
 from emugraph.datasets.registry import find_card
-
 from emugraph.errors import InputError
 from emugraph.reading import LabelledSplits, read_files
 

@@ -17,7 +17,6 @@ from emugraph.datasets.archive import extract
 from emugraph.datasets.cache import building, cache_folder, own_folder
 from emugraph.datasets.card import Card
 from emugraph.datasets.fetch import fetch
-
 from emugraph.errors import EmugraphError, InputError
 from emugraph.files import explain_write_errors
 

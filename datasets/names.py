@@ -13,7 +13,6 @@ from emugraph.datasets.cache import building, cache_folder, own_folder
 from emugraph.datasets.card import Card, Names
 from emugraph.datasets.fetch import fetch
 from emugraph.datasets.locate import BUNDLED, show_progress
-
 from emugraph.errors import EmugraphError, InputError
 
 _log = logging.getLogger(__name__)

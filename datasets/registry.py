@@ -7,7 +7,6 @@ from pathlib import Path
 
 from emugraph.datasets.cache import cards_folder
 from emugraph.datasets.card import Card, read_card
-
 from emugraph.errors import InputError, nearest
 
 _SHIPPED = Path(__file__).parent / "cards"

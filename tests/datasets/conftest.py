@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emugraph.datasets import card, fetch
 
 from emugraph import toml
+from emugraph.datasets import card, fetch
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

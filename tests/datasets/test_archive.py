@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from emugraph import EmugraphError
 from emugraph.datasets import archive as module
 from emugraph.datasets.archive import extract
 from emugraph.datasets.card import File
-
-from emugraph import EmugraphError
 
 if TYPE_CHECKING:
     from .conftest import Toy

@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 
 import pytest
-from emugraph.datasets.cache import building, cache_folder, cards_folder, own_folder
 
 from emugraph import EmugraphError, InputError
+from emugraph.datasets.cache import building, cache_folder, cards_folder, own_folder
 
 
 def is_sound(folder: Path) -> bool:

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from emugraph.datasets.card import Card, read_card
 
 from emugraph import InputError, toml
+from emugraph.datasets.card import Card, read_card
 
 SUM = "a" * 64
 FILES = {split: {"name": f"{split}.txt", "sha256": SUM} for split in ("train", "valid", "test")}

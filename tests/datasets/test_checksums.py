@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from emugraph.datasets.checksums import Sums
 from pydantic import ValidationError
 
 from emugraph import EmugraphError
+from emugraph.datasets.checksums import Sums
 
 # Published test values for the empty string and for "abc" (FIPS 180, RFC 1321), and git's id of the empty file.
 EMPTY = {

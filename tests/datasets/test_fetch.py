@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 import pooch
 import pytest
+
+from emugraph import EmugraphError, InputError
 from emugraph.datasets import fetch as module
 from emugraph.datasets.checksums import Sums
 from emugraph.datasets.fetch import check_url, fetch
-
-from emugraph import EmugraphError, InputError
 
 if TYPE_CHECKING:
     from .conftest import Server

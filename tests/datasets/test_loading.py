@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emugraph.datasets import load
 
 from emugraph import EmugraphError, InputError
+from emugraph.datasets import load
 
 if TYPE_CHECKING:
     from .conftest import Server, Toy

@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
+from emugraph import EmugraphError, InputError
 from emugraph.datasets import download, find_card, locate, where
 from emugraph.datasets.cache import cache_folder
 from emugraph.datasets.locate import checked_files
-
-from emugraph import EmugraphError, InputError
 
 if TYPE_CHECKING:
     from .conftest import Server, Toy

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from emugraph.datasets import find_card
 from emugraph.datasets.locate import BUNDLED
 from emugraph.datasets.names import readable_names

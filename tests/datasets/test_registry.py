@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from emugraph.datasets import broken_cards, find_card, is_known, list_cards
-from emugraph.datasets.locate import BUNDLED
 
 from emugraph import InputError
+from emugraph.datasets import broken_cards, find_card, is_known, list_cards
+from emugraph.datasets.locate import BUNDLED
 
 if TYPE_CHECKING:
     from .conftest import Toy

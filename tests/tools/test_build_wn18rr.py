@@ -11,6 +11,7 @@ from pathlib import Path
 from types import ModuleType
 
 import pytest
+
 from emugraph.datasets import find_card
 from emugraph.datasets.locate import BUNDLED, checked_files
 

@@ -1,0 +1,118 @@
+"""The kernels in plain PyTorch: for CUDA, for float64, and where there is no C++ compiler.
+
+Each public function of :mod:`emugraph.kernels` has its twin here, with the same arguments and the same results. What
+is larger than ``CHUNK`` elements is done in pieces when no gradient is asked for; a gradient keeps all pieces anyway.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+CHUNK = 1 << 22  # elements of the largest temporary tensor without gradients: 16 MB of float32
+
+
+def components(q: Tensor, e: Tensor, distance: str) -> Tensor:
+    """What the distance adds up, unit by unit: shapes broadcast, the last dimension is the number of units.
+
+    For ``"l2"`` these are the squares, before the root. At zero the gradient is zero.
+    """
+    difference = q - e
+    if distance == "l1":
+        return difference.abs()
+    if distance == "l2":
+        return difference.square()
+    return torch.complex(*difference.chunk(2, dim=-1)).abs()
+
+
+def outer(total: Tensor, distance: str) -> Tensor:
+    """The score for a sum of components: minus the sum, or minus its root, whose gradient at zero is zero here."""
+    if distance != "l2":
+        return -total
+    zero = total == 0
+    return -torch.where(zero, total, total.masked_fill(zero, 1).sqrt())
+
+
+def pairwise(q: Tensor, e: Tensor, distance: str) -> Tensor:
+    if distance == "l1":
+        return -torch.cdist(q, e, p=1.0)
+    if distance == "l2":
+        return -torch.cdist(q, e, p=2.0, compute_mode="donot_use_mm_for_euclid_dist")
+
+    def block(queries: slice, candidates: slice) -> Tensor:
+        return outer(components(q[queries, None], e[candidates], distance).sum(-1), distance)
+
+    whole = needs_gradient(q, e)
+    columns = slices(len(e), q.shape[1], whole)
+    rows = slices(len(q), q.shape[1] * len(range(len(e))[columns[0]]), whole)
+    return torch.cat([torch.cat([block(b, k) for k in columns], dim=1) for b in rows])
+
+
+def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, distance: str) -> tuple[Tensor, Tensor]:
+    mask = mask.to(q.dtype)
+    taken = components(q, positive, distance) @ mask.T  # (B, K)
+
+    def block(queries: slice) -> tuple[Tensor, Tensor]:
+        phi = components(q[queries, None], e, distance)  # (b, K, u)
+        kept = torch.einsum("bku,ku->bk", phi, 1 - mask)
+        return outer(phi.sum(-1), distance), outer(taken[queries] + kept, distance)
+
+    pieces = [block(b) for b in slices(len(q), e.numel(), needs_gradient(q, e, positive))]
+    plain, mutated = zip(*pieces, strict=True)
+    return torch.cat(plain), torch.cat(mutated)
+
+
+def gathered(q: Tensor, table: Tensor, index: Tensor, distance: str) -> Tensor:
+    def block(queries: slice) -> Tensor:
+        phi = components(q[queries, None], table[index[queries]], distance)  # (b, K, u)
+        return outer(phi.sum(-1), distance)
+
+    return torch.cat([block(b) for b in slices(len(q), index.shape[1] * q.shape[1], needs_gradient(q, table))])
+
+
+def gathered_masked(
+    q: Tensor, table: Tensor, index: Tensor, positive: Tensor, mask: Tensor, distance: str
+) -> tuple[Tensor, Tensor]:
+    phi_positive = components(q, positive, distance)  # (B, u)
+    if mask.dtype == torch.int64:
+        mask = unpack_mask(mask, phi_positive.shape[1])
+
+    def block(queries: slice) -> tuple[Tensor, Tensor]:
+        phi = components(q[queries, None], table[index[queries]], distance)  # (b, K, u)
+        share = (mask[queries] if mask.dim() == 3 else mask).to(q.dtype)
+        mixed = share * phi_positive[queries, None] + (1 - share) * phi
+        return outer(phi.sum(-1), distance), outer(mixed.sum(-1), distance)
+
+    whole = needs_gradient(q, table, positive)
+    plain, mutated = zip(*[block(b) for b in slices(len(q), index.shape[1] * q.shape[1], whole)], strict=True)
+    return torch.cat(plain), torch.cat(mutated)
+
+
+def pack_mask(mask: Tensor) -> Tensor:
+    *shape, units = mask.shape
+    words = -(-units // 64)
+    bits = mask.new_zeros(*shape, words * 64, dtype=torch.int64)
+    bits[..., :units] = mask
+    return (bits.unflatten(-1, (words, 64)) << torch.arange(64, device=mask.device)).sum(-1)
+
+
+def unpack_mask(packed: Tensor, units: int) -> Tensor:
+    """The inverse of :func:`pack_mask`: bits ``(..., words)`` to zeros and ones ``(..., units)`` of int64."""
+    bits = packed[..., None] >> torch.arange(64, device=packed.device)  # (..., words, 64)
+    return (bits & 1).flatten(-2)[..., :units]
+
+
+def count_better(scores: Tensor, true_scores: Tensor) -> tuple[Tensor, Tensor]:
+    truth = true_scores[:, None]
+    return (scores > truth).sum(1), (scores < truth).sum(1)
+
+
+def slices(count: int, elements: int, whole: bool) -> list[slice]:
+    """Consecutive slices of ``count`` things of so many elements each, ``CHUNK`` elements a slice; at least one."""
+    step = max(1, count if whole else CHUNK // max(1, elements))
+    return [slice(start, start + step) for start in range(0, max(1, count), step)]
+
+
+def needs_gradient(*tensors: Tensor) -> bool:
+    """Whether autograd records what happens to any of the tensors."""
+    return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
