@@ -69,10 +69,10 @@ def print_json(value: Any) -> None:
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table on standard output: the first column to the left, the others to the right."""
+    """Print a table on standard output; with column names, all columns but the first are numbers, to the right."""
     table = Table(title=title, title_justify="left", show_header=any(columns))
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number else "left")
+        table.add_column(column, justify="right" if number and any(columns) else "left")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     stdout.print(table)

@@ -127,7 +127,7 @@ def draw_mixup_weights(
     """
     shape = (count,) if isinstance(count, int) else count
     device = generator.device
-    x, y = (torch._standard_gamma(torch.full(shape, p, device=device), generator=generator) for p in (a, b))
+    x, y = (torch._standard_gamma(torch.full(shape, float(p), device=device), generator=generator) for p in (a, b))
     return x / (x + y)
 
 

@@ -6,8 +6,11 @@ is larger than ``CHUNK`` elements is done in pieces when no gradient is asked fo
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 CHUNK = 1 << 22  # elements of the largest temporary tensor without gradients: 16 MB of float32
 
@@ -22,7 +25,24 @@ def components(q: Tensor, e: Tensor, distance: str) -> Tensor:
         return difference.abs()
     if distance == "l2":
         return difference.square()
-    return torch.complex(*difference.chunk(2, dim=-1)).abs()
+    return _Modulus.apply(*difference.chunk(2, dim=-1))
+
+
+class _Modulus(torch.autograd.Function):
+    """``torch.hypot``, whose own gradient at zero is not a number; twice as fast as complex numbers."""
+
+    @staticmethod
+    def forward(ctx: Any, real: Tensor, imaginary: Tensor) -> Tensor:
+        modulus = torch.hypot(real, imaginary)
+        ctx.save_for_backward(real, imaginary, modulus)
+        return modulus
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, Tensor]:
+        real, imaginary, modulus = ctx.saved_tensors
+        scaled = gradient / modulus.clamp_min(torch.finfo(modulus.dtype).tiny ** 0.5)  # finite, then times 0
+        return scaled * real, scaled * imaginary
 
 
 def outer(total: Tensor, distance: str) -> Tensor:

@@ -4,11 +4,18 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import binomtest, chisquare
+from scipy.stats import beta, binomtest, chisquare, kstest
 
 from emugraph import InputError
 from emugraph.models import MODELS, SIDES, Model
-from emugraph.mutation import draw_masks, materialized_scores, mutate, mutated_scores
+from emugraph.mutation import (
+    draw_masks,
+    draw_mixup_weights,
+    materialized_scores,
+    mixed_up_scores,
+    mutate,
+    mutated_scores,
+)
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -125,3 +132,27 @@ def test_all_from_the_positive_scores_as_the_positive() -> None:
         _, mutated = mutated_scores(model, query, model.entities[4:8], model.entities[:9], ones)
         positive = model.score_each(query, model.entities[4:8])
         assert torch.allclose(mutated, positive[:, None].expand(4, 9), atol=1e-6)
+
+
+@pytest.mark.parametrize("name", sorted(MODELS))
+@pytest.mark.parametrize("shared", [True, False])
+def test_mixup_is_the_score_of_the_mixed_embedding(name: str, shared: bool) -> None:
+    model = MODELS[name](13, 3, 6, init_scale=0.5, generator=seeded()).double()
+    query = model.query(model.entities[:4], model.relations[[0, 1, 2, 0]], "tail")
+    positive = model.entities[4:8]
+    negatives = model.entities[8:] if shared else model.entities[torch.arange(20).reshape(4, 5) % 13]
+    weight = torch.rand((5,) if shared else (4, 5), generator=seeded(), dtype=torch.float64)
+    plain, mixed = mixed_up_scores(model, query, positive, negatives, weight)
+    for b in range(4):
+        for k in range(5):
+            negative, share = (negatives[k], weight[k]) if shared else (negatives[b, k], weight[b, k])
+            between = share * negative + (1 - share) * positive[b]
+            for candidate, score in ((negative, plain[b, k]), (between, mixed[b, k])):
+                expected = model.outer(model.components(query[b], candidate).sum())
+                assert score.item() == pytest.approx(expected.item())
+
+
+def test_mixup_weights_follow_beta() -> None:
+    weights = draw_mixup_weights((100, 50), seeded(), a=2, b=1)
+    assert weights.shape == (100, 50)
+    assert kstest(weights.flatten().numpy(), beta(2, 1).cdf).pvalue > 0.01
