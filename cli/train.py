@@ -25,7 +25,7 @@ def train(
             show_default=False,
         ),
     ] = None,
-    emu: Annotated[bool, typer.Option("--emu/--no-emu", help="Embedding mutation, or plain cross entropy.")] = True,
+    emu: Annotated[bool, typer.Option("--emu/--no-emu", help="Embedding mutation, or plain cross entropy.")] = False,
     output: Annotated[
         Path | None,
         typer.Option(

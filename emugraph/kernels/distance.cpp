@@ -3,7 +3,8 @@
 // Nothing of size queries x candidates x components is ever made. Forward, the lanes of a vector are candidates, so
 // that a sum over components needs no reduction across lanes and adds up in the same order whatever the tile, the
 // batch and the number of threads. Backward, the lanes are components, so that both gradients, one summed over
-// candidates and one over queries, come from one evaluation of each component.
+// candidates and one over queries, come from one evaluation of each component. Where each query has candidates of its
+// own, the lanes are components both ways. How work is divided among threads changes no result by a bit.
 //
 // Plain C interface for ctypes. All arrays are dense, row-major, float32. A unit is what a distance adds up: a
 // component ("l1", "l2"), or a complex number whose real parts are the first `units` columns of a row and whose
@@ -119,7 +120,7 @@ inline Vec square_root(Vec x) {
 // at 0, where it meets a difference of 0 and gives a gradient of 0; it costs nothing here.
 inline Vec squared_modulus(Vec x, Vec y) { return madd(x, x, madd(y, y, splat(1.2e-38f))); }
 
-// An estimate of 1/sqrt(x) that `refinement` makes exact to a few units in the last place.
+// An estimate of 1/sqrt(x); a step of Newton's makes it exact to a few units in the last place.
 inline Vec reciprocal_root(Vec x) {
 #if defined(__AVX512F__)
     return (Vec)_mm512_maskz_rsqrt14_ps(0xffff, (__m512)x);
@@ -130,8 +131,8 @@ inline Vec reciprocal_root(Vec x) {
 #endif
 }
 
-// Newton's step for root = x * estimate, near sqrt(x), and for the estimate of 1/sqrt(x): the factor that corrects both,
-// times -2. What is left of that factor goes where it costs nothing: half_minus below.
+// Newton's step for root = x * estimate, near sqrt(x), and for the estimate of 1/sqrt(x): the factor that corrects
+// both, times -2. What is left of that factor goes where it costs nothing: half_minus below.
 inline Vec newton(Vec root, Vec estimate) { return madd(root, estimate, splat(-3.0f)); }
 
 enum Distance { L1 = 0, L2 = 1, MODULUS = 2 };
@@ -256,6 +257,11 @@ void unpack_sum(const float* packed, Index copies, Index count, Index padded, In
             }
 }
 
+template <int D>
+Vec imaginary_part(const float* p, Index units, Index lanes) {
+    return D == MODULUS ? load_part(p + units, lanes) : Vec{};
+}
+
 // What the positives add up, unit by unit: terms (queries, units).
 template <int D>
 void positive_terms(const float* q, const float* positive, Index queries, Index units, float* terms) {
@@ -263,7 +269,7 @@ void positive_terms(const float* q, const float* positive, Index queries, Index 
         for (Index i = 0; i < units; i += V) {
             const Index lanes = smaller(V, units - i), at = b * units * parts<D> + i;
             const Vec x = load_part(q + at, lanes) - load_part(positive + at, lanes);
-            const Vec y = D == MODULUS ? load_part(q + at + units, lanes) - load_part(positive + at + units, lanes) : Vec{};
+            const Vec y = imaginary_part<D>(q + at, units, lanes) - imaginary_part<D>(positive + at, units, lanes);
             store_part(terms + b * units + i, component<D>(x, y), lanes);
         }
 }
@@ -277,7 +283,7 @@ void positive_backward(const float* q, const float* positive, const float* weigh
         for (Index i = 0; i < units; i += V) {
             const Index lanes = smaller(V, units - i), at = b * units * parts<D> + i;
             const Vec x = load_part(q + at, lanes) - load_part(positive + at, lanes);
-            const Vec y = D == MODULUS ? load_part(q + at + units, lanes) - load_part(positive + at + units, lanes) : Vec{};
+            const Vec y = imaginary_part<D>(q + at, units, lanes) - imaginary_part<D>(positive + at, units, lanes);
             const Vec scaled = slope<D>(x, y, load_part(weights + b * units + i, lanes));
             const Vec by_x = D == L1 ? with_sign(scaled, x) : scaled * x;
             store_part(dpositive + at, by_x, lanes);
@@ -533,7 +539,9 @@ struct Mask {
 
     Index row(Index query, Index candidate) const { return query * query_stride + candidate * candidate_stride; }
 
-    Vec take(Index row, Index block, Index lanes) const { return packed ? ones(bits(row, block)) : share(row, block, lanes); }
+    Vec take(Index row, Index block, Index lanes) const {
+        return packed ? ones(bits(row, block)) : share(row, block, lanes);
+    }
 
     Vec keep(Index row, Index block, Index lanes) const {
         return packed ? ones(~bits(row, block)) : 1.0f - share(row, block, lanes);
@@ -767,9 +775,9 @@ Index emugraph_pairwise_backward(Index distance, const float* q, const float* e,
                                  const float* scores, const float* mutated, Index queries, Index candidates,
                                  Index units, float* dq, float* de, float* dpositive, Index threads) {
     const float factor = distance == MODULUS ? half_minus<MODULUS> : 1.0f;
-    return INSTANCE(pairwise_backward, distance, mask)(q, e, positive, mask, {gradient, scores, factor},
-                                                       {mutated_gradient, mutated, factor}, queries, candidates, units, dq, de,
-                                                       dpositive, threads);
+    const Weights plain_weights = {gradient, scores, factor}, mutated_weights = {mutated_gradient, mutated, factor};
+    return INSTANCE(pairwise_backward, distance, mask)(q, e, positive, mask, plain_weights, mutated_weights, queries,
+                                                       candidates, units, dq, de, dpositive, threads);
 }
 
 // packed (rows, ceil(units / 64)): bit i % 64 of word i / 64 is the lowest bit of mask[row][i].
@@ -812,9 +820,10 @@ Index emugraph_gathered_backward(Index distance, const float* q, const float* ta
                                  float* dpositive, Index threads) {
     const Mask shares = {mask, mask_query_stride, mask_candidate_stride, mask_packed != 0};
     const float factor = distance == MODULUS ? half_minus<MODULUS> : 1.0f;
-    return INSTANCE(gathered_backward, distance, mask)(q, table, index, positive, shares, {gradient, scores, factor},
-                                                       {mutated_gradient, mutated, factor}, queries, candidates, rows, units,
-                                                       dq, dtable, dpositive, threads);
+    const Weights plain_weights = {gradient, scores, factor}, mutated_weights = {mutated_gradient, mutated, factor};
+    return INSTANCE(gathered_backward, distance, mask)(q, table, index, positive, shares, plain_weights,
+                                                       mutated_weights, queries, candidates, rows, units, dq, dtable,
+                                                       dpositive, threads);
 }
 
 }  // extern "C"

@@ -35,16 +35,16 @@ def named(name: str) -> KnowledgeGraph:
 
 
 def test_changes_win_over_the_preset() -> None:
-    preset, found = resolve_settings(named("wn18rr"), "TransE", {}, emu=False)
+    preset, found = resolve_settings(named("wn18rr"), "TransE", {})
     assert found
-    changed, _ = resolve_settings(named("WN18RR"), "transe", {"dim": 7}, emu=False)
+    changed, _ = resolve_settings(named("WN18RR"), "transe", {"dim": 7})
     assert changed == preset.model_copy(update={"dim": 7})
 
 
-def test_without_a_preset_emu_is_the_default_and_can_be_turned_off() -> None:
-    with_emu, found = resolve_settings(named("family"), "transe", {})
+def test_without_a_preset_both_methods_have_defaults() -> None:
+    plain, found = resolve_settings(named("family"), "transe", {})
     assert not found
+    assert plain == Settings(model="transe", mixing="none", beta=0)
+    with_emu, _ = resolve_settings(named("family"), "transe", {}, emu=True)
     assert with_emu == Settings(model="transe")
     assert (with_emu.mixing, with_emu.beta > 0) == ("emu", True)
-    plain, _ = resolve_settings(named("family"), "transe", {}, emu=False)
-    assert plain == Settings(model="transe", mixing="none", beta=0)

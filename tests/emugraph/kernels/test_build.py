@@ -88,6 +88,19 @@ def test_a_cache_that_cannot_be_written_to(cache: Path, monkeypatch: pytest.Monk
     assert scores_are_right()
 
 
+@needs_compiler
+def test_a_compiler_without_openmp(cache: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    compiler = tmp_path / "compiler"
+    command = next(filter(None, map(shutil.which, ("c++", "g++", "clang++"))))
+    refuse = 'for word; do [ "$word" = -fopenmp ] && exit 1; done'
+    compiler.write_text(f'#!/bin/sh\n{refuse}\nexec {command} "$@"\n')
+    compiler.chmod(0o755)
+    monkeypatch.setenv("CXX", str(compiler))
+    assert kernels.status().endswith("one thread)")
+    assert scores_are_right()
+    assert again(monkeypatch).seconds is None
+
+
 def test_no_compiler(cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     monkeypatch.setenv("PATH", "")
     monkeypatch.delenv("CXX", raising=False)
@@ -120,7 +133,7 @@ def test_a_compiler_that_makes_rubbish(cache: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_the_key_tells_processors_and_compilers_apart(monkeypatch: pytest.MonkeyPatch) -> None:
-    recipe = next(build._recipes())
+    recipe = next(build._recipes("1"))
     key = build._key(["c++"], "1", recipe)
     assert build._key(["c++"], "1", recipe) == key
     assert build._key(["c++"], "2", recipe) != key
