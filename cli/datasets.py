@@ -8,6 +8,7 @@ import typer
 from rich.markup import escape
 
 from emugraph.cli.output import guarded, note, print_json, print_table, stdout
+from emugraph.errors import InputError
 
 app = typer.Typer(help="Data sets: what there is, what is in it, and fetching it.", no_args_is_help=True)
 
@@ -25,12 +26,16 @@ def list_(json: Json = False) -> None:
     from emugraph import datasets
 
     broken = datasets.broken_cards()
+    rows = []
+    for card in datasets.list_cards():
+        try:
+            where = _text(datasets.where(card.name))
+        except InputError as error:
+            broken.append(error)
+            continue
+        rows.append({"name": card.name, "title": card.title, **card.counts.model_dump(), "where": where})
     for error in broken:
         note(f"left out: {error}")
-    rows = [
-        {"name": c.name, "title": c.title, **c.counts.model_dump(), "where": _text(datasets.where(c.name))}
-        for c in datasets.list_cards()
-    ]
     if json:
         print_json({"datasets": rows, "broken": [str(error) for error in broken]})
         return
@@ -92,7 +97,7 @@ def download(name: Name, json: Json = False) -> None:
 
     place = datasets.download(name)
     if json:
-        print_json({"name": name, "where": str(place)})
+        print_json({"name": datasets.find_card(name).name, "where": str(place)})
     else:
         stdout.print(f"{escape(name)}: {escape(str(place))}", soft_wrap=True)
 

@@ -39,8 +39,12 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
+    flag = name.replace("_", "-")
     option = typer.Option(
-        f"--{name.replace('_', '-')}", help=_sentence(field), show_default=False, rich_help_panel="Settings"
+        f"--{flag}/--no-{flag}" if field.annotation is bool else f"--{flag}",
+        help=_sentence(field),
+        show_default=False,
+        rich_help_panel="Settings",
     )
     annotation = Annotated[_plain_type(field.annotation) | None, option]  # type: ignore[valid-type]
     return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=None, annotation=annotation)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import sys
+import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -40,15 +41,21 @@ def guarded(command: Command) -> Command:
         except BrokenPipeError:
             raise typer.Exit(1) from None
         except EmugraphError as error:
-            if debug:
-                raise
+            _show_traceback()
             fail(str(error), error.exit_code)
+        except OSError as error:
+            _show_traceback()
+            fail(str(error), 1)
         except Exception as error:
-            if debug:
-                raise
+            _show_traceback()
             fail(f"{type(error).__name__}: {error} (a defect in emugraph; --debug shows where)", 1)
 
     return wrapper  # type: ignore[return-value]
+
+
+def _show_traceback() -> None:
+    if debug:
+        traceback.print_exc()
 
 
 def fail(message: str, exit_code: int) -> None:
@@ -64,8 +71,10 @@ def note(message: str) -> None:
 
 def print_json(value: Any) -> None:
     """Print one JSON object on standard output."""
-    json.dump(value, sys.stdout, ensure_ascii=False, indent=2)
-    sys.stdout.write("\n")
+    ascii_only = (sys.stdout.encoding or "").lower().replace("-", "") != "utf8"
+    text = json.dumps(value, ensure_ascii=ascii_only, indent=2, allow_nan=False)
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:

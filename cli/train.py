@@ -25,7 +25,12 @@ def train(
             show_default=False,
         ),
     ] = None,
-    emu: Annotated[bool, typer.Option("--emu/--no-emu", help="Embedding mutation, or plain cross entropy.")] = False,
+    emu: Annotated[
+        bool | None,
+        typer.Option(
+            "--emu/--no-emu", help="Embedding mutation, or plain cross entropy. [default: no-emu]", show_default=False
+        ),
+    ] = None,
     output: Annotated[
         Path | None,
         typer.Option(
@@ -68,13 +73,22 @@ def train(
     if output is not None:
         check_new(output)
     if config is not None:
-        changes = {**Settings.read(config), **changes}
+        read = Settings.read(config)
+        if emu is not None:  # the method on the line wins over the file's
+            read = {name: value for name, value in read.items() if name not in ("mixing", "beta")}
+        changes = {**read, **changes}
+    name = model if model is not None else changes.get("model", "transe")
+    Settings.create({**changes, "model": name})  # so that a mistake shows before any data is read
     fractions = parse_fractions(split) if split is not None else None
     kg = emugraph.load_dataset(dataset, split=fractions, seed=changes.get("seed", 0))
     note(f"{kg!r}")
-    name = model or changes.get("model", "transe")
-    settings, preset = resolve_settings(kg, name, changes, emu=emu)
+    settings, preset = resolve_settings(kg, name, changes, emu=bool(emu))
     note(f"settings: {'preset' if preset else 'defaults'}{' with changes' if changes else ''}")
+    if settings.mixing != "emu" and {"mutation_rate", "mask"} & changes.keys():
+        note("negatives are not mutated, so that mutation_rate and mask have no effect; add --emu")
+    for part in ("valid", "test"):
+        if not len(kg.triples(part)):
+            note(f"there are no {part} triples" + ("; the last weights are kept" if part == "valid" else ""))
     compiled = kernels.prepare()
     if compiled is not None:
         note(f"compiled the kernels in {compiled:.1f} s; they are kept for the next time")

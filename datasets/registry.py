@@ -39,10 +39,7 @@ def find_card(name: str) -> Card:
     files = _files()
     found = files.get(name.casefold())
     if found is None:
-        raise InputError(
-            f"unknown data set {name!r}.{nearest(name, files)} See `emugraph datasets list`, or give the path of a "
-            "folder or file"
-        )
+        raise InputError(f"unknown data set {name!r}.{nearest(name, files)} See `emugraph datasets list`")
     return _read(found)
 
 

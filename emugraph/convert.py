@@ -44,7 +44,7 @@ def from_triples(
     for split, triples in zip(SPLITS, (train, valid, test), strict=True):
         ids = array("q")
         for position, triple in enumerate(_rows(triples)):
-            if not isinstance(triple, list | tuple) or [type(x) for x in triple] != [str] * 3:
+            if not isinstance(triple, list | tuple) or [isinstance(x, str) for x in triple] != [True] * 3:
                 raise InputError(
                     f"{split} triple {position} is {triple!r}; expected three strings (head, relation, tail)"
                 )
@@ -150,12 +150,12 @@ def to_files(kg: KnowledgeGraph, folder: Path, format: str) -> None:
     if format not in ("tsv", "csv"):
         raise InputError(f"unknown format {format!r}; known: tsv, csv")
     for label in [*kg.entities, *kg.relations] if format == "tsv" else ():
-        if any(c in label for c in "\t\n\r"):
-            raise InputError(f"the label {label!r} holds a tab or a line end, which tsv cannot; use csv")
+        if any(c in label for c in "\t\n\r\ufeff"):
+            raise InputError(f"the label {label!r} holds a tab, a line end or a byte order mark; use csv")
     for split in SPLITS:
         with replacing(folder / f"{split}.{format}") as path, path.open("w", encoding="utf-8", newline="") as file:
             if format == "csv":
-                csv.writer(file, lineterminator="\n").writerows(to_triples(kg, split))
+                csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(to_triples(kg, split))
             else:
                 file.writelines("\t".join(triple) + "\n" for triple in to_triples(kg, split))
 
@@ -176,5 +176,8 @@ def to_networkx(kg: KnowledgeGraph, splits: Iterable[str]) -> networkx.MultiDiGr
 
 
 def _rows(triples: Any) -> Iterable[Any]:
-    """The rows of a pandas frame, or the iterable itself."""
-    return triples.itertuples(index=False, name=None) if hasattr(triples, "itertuples") else triples
+    """The rows of a pandas frame, by the names of its columns where these say it, or the iterable itself."""
+    if not hasattr(triples, "itertuples"):
+        return triples
+    named = ["head", "relation", "tail"]
+    return (triples[named] if set(named) <= set(triples.columns) else triples).itertuples(index=False, name=None)

@@ -73,8 +73,17 @@ class Evaluator:
             side: the side that is asked.
             filtered: leave out other answers known to be true.
             advance: called with the number of triples done since the last call.
+
+        Raises:
+            InputError: the triples are not ids of the graph, or the model is of another graph.
         """
-        num_entities = len(model.entities)
+        triples = self.kg.checked(triples)
+        num_entities, num_relations = len(model.entities), len(model.relations)
+        if (num_entities, num_relations) != (self.kg.num_entities, self.kg.num_relations):
+            raise InputError(
+                f"the model has {num_entities:,} entities and {num_relations:,} relations, {self.kg.name} has "
+                f"{self.kg.num_entities:,} and {self.kg.num_relations:,}; rank with the graph that it was trained on"
+            )
         block = max(1, SCORE_BYTES // (4 * num_entities))
         optimistic, pessimistic = [], []
         for batch in triples.to(self.device).split(block):
@@ -126,7 +135,7 @@ class Evaluator:
         Raises:
             InputError: there is nothing to rank.
         """
-        triples = self.kg.triples(split) if isinstance(split, str) else split
+        triples = self.kg.triples(split) if isinstance(split, str) else self.kg.checked(split)
         if not len(triples):
             what = f"the {split} split" if isinstance(split, str) else "the set of triples"
             raise InputError(f"{what} of {self.kg.name} is empty; there is nothing to rank")

@@ -12,7 +12,7 @@ import torch
 
 from emugraph import convert, reading
 from emugraph.errors import InputError
-from emugraph.reading import SPLITS
+from emugraph.reading import SPLITS, parse_fractions
 from emugraph.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -51,21 +51,28 @@ class KnowledgeGraph:
     entity_names: Sequence[str | None] | None = None
 
     def __post_init__(self) -> None:
+        for kind, labels in (("entity", self.entities), ("relation", self.relations)):
+            if not isinstance(labels, Vocabulary):
+                raise InputError(f"the {kind} labels are {labels!r:.50}; wrap them: Vocabulary(labels, {kind!r})")
         for split in SPLITS:
-            setattr(self, split, self._checked(split, getattr(self, split)))
+            setattr(self, split, self.checked(getattr(self, split), f"{split} triples"))
         if self.entity_names is not None and len(self.entity_names) != len(self.entities):
             raise InputError(f"{len(self.entity_names)} names were given for {len(self.entities)} entities")
 
-    def _checked(self, split: str, triples: torch.Tensor) -> torch.Tensor:
-        triples = torch.as_tensor(triples, dtype=torch.int64)
+    def checked(self, triples: torch.Tensor, what: str = "triples") -> torch.Tensor:
+        """Triples as int64 (n, 3), contiguous. Raises InputError if they are not ids of this graph."""
+        triples = torch.as_tensor(triples)
+        if triples.is_floating_point() or triples.is_complex():
+            raise InputError(f"the {what} are {triples.dtype}; expected whole numbers, ids of the vocabularies")
+        triples = triples.to(torch.int64)
         if triples.ndim != 2 or triples.shape[1] != 3:
-            raise InputError(f"the {split} triples have shape {tuple(triples.shape)}; expected (n, 3)")
-        for column, size, what in ((0, self.num_entities, "head"), (1, self.num_relations, "relation"),
+            raise InputError(f"the {what} have shape {tuple(triples.shape)}; expected (n, 3)")
+        for column, size, role in ((0, self.num_entities, "head"), (1, self.num_relations, "relation"),
                                    (2, self.num_entities, "tail")):  # fmt: skip
             ids = triples[:, column]
             if len(ids) and (int(ids.min()) < 0 or int(ids.max()) >= size):
                 raise InputError(
-                    f"a {what} id in the {split} triples is outside 0..{size - 1} (found {int(ids.min())}.."
+                    f"a {role} id in the {what} is outside 0..{size - 1} (found {int(ids.min())}.."
                     f"{int(ids.max())}); ids must index the vocabulary"
                 )
         return triples.contiguous()
@@ -109,7 +116,8 @@ class KnowledgeGraph:
         if split is not None and path.is_dir():
             raise InputError(f"{path} is a folder, which holds its own splits; give one file or leave out the split")
         read = reading.read_folder(path) if split is None else reading.read_and_split(path, split, seed)
-        return cls._of(read, path.resolve().name.split(".")[0] or "graph")
+        name = path.resolve().name.split(".")[0] or "graph"
+        return cls._of(read, name.encode("utf-8", "replace").decode("utf-8"))
 
     @classmethod
     def from_networkx(cls, graph: networkx.Graph, *, relation: str = "relation") -> KnowledgeGraph:
@@ -268,7 +276,7 @@ class KnowledgeGraph:
 
 
 def load_dataset(
-    name_or_path: str | Path, *, split: tuple[float, float, float] | None = None, seed: int = 0
+    name_or_path: str | Path, *, split: tuple[float, float, float] | str | None = None, seed: int = 0
 ) -> KnowledgeGraph:
     """A knowledge graph by the name of a data set, or from a folder or file of your own.
 
@@ -276,7 +284,7 @@ def load_dataset(
         name_or_path: a name that ``emugraph datasets list`` shows, a folder with train, valid and test files, or one
             file together with ``split``. A path that exists wins over a name only if it holds a separator or no data
             set has that name.
-        split: the shares of train, valid and test of one file.
+        split: the shares of train, valid and test of one file, as numbers or as "0.8,0.1,0.1".
         seed: the seed of that split.
 
     Raises:
@@ -284,11 +292,15 @@ def load_dataset(
     """
     from emugraph import datasets
 
+    if not str(name_or_path):
+        raise InputError("the data set's name is empty; give a name from 'emugraph datasets list', or a path")
+    if isinstance(split, str):
+        split = parse_fractions(split)
     path = Path(name_or_path)
     named = not isinstance(name_or_path, Path) and path.name == name_or_path and datasets.is_known(name_or_path)
     if path.exists() and not named:
         return KnowledgeGraph.from_files(path, split=split, seed=seed)
-    if not named and path.name != str(name_or_path):
+    if not named and (path.name != str(name_or_path) or path.suffix or split is not None):
         raise InputError(
             f"{name_or_path} does not exist; give a folder, a file, or a name from 'emugraph datasets list'"
         )

@@ -35,6 +35,7 @@ _FORMATS = {".txt": "tsv", ".tsv": "tsv", ".csv": "csv"}
 _BLOCK = 1 << 20
 _LONGEST_LINE = 1 << 26
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+csv.field_size_limit(_LONGEST_LINE)
 _NOT_SEPARATORS = bytes(set(range(256)) - set(b"\t\n"))
 
 

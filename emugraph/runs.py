@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,9 +98,11 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
         raise EmugraphError(
             f"{path / 'config.toml'} has format {config.get('format')!r}; this version reads format {FORMAT}"
         )
-    settings = Settings.create(config.get("settings", {}), source=str(path / "config.toml"))
+    if not isinstance(config.get("settings"), dict):
+        raise EmugraphError(f"{path / 'config.toml'} is damaged: it has no table of settings")
+    settings = Settings.create(config["settings"], source=str(path / "config.toml"))
     if not (path / "weights.safetensors").is_file():
-        raise EmugraphError(f"{path} has no weights.safetensors: its training did not reach a first validation")
+        raise EmugraphError(f"{path} has no weights.safetensors: training ended before it kept any; train again")
     kg = read_graph(path / "graph", str(config.get("dataset", path.name)))
     model = model_class(settings.model)(kg.num_entities, kg.num_relations, settings.dim)
     weights = _read_tensors(path / "weights.safetensors")
@@ -107,6 +110,8 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if found != expected:
         raise EmugraphError(f"{path / 'weights.safetensors'} holds {found}; config.toml asks for {expected}")
+    if not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in weights.values()):
+        raise EmugraphError(f"{path / 'weights.safetensors'} is damaged: not all its numbers are finite float32")
     model.load_state_dict(weights)
     figures = read_json(path / "figures.json") if (path / "figures.json").is_file() else {}
     return Run(path, kg, settings, model.to(choose_device(device)), figures)
@@ -115,7 +120,8 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
 def default_folder(kg: KnowledgeGraph, settings: Settings) -> Path:
     """``runs/DATASET-MODEL-DATE-TIME``, with a number added where that exists."""
     stamp = datetime.datetime.now().strftime("%Y%m%d-%H%M%S")
-    base = Path("runs") / f"{kg.name}-{settings.model}-{stamp}"
+    name = re.sub(r"[^\w.-]+", "_", kg.name).strip(".")[:100]
+    base = Path("runs") / f"{name}-{settings.model}-{stamp}"
     path, number = base, 2
     while path.exists():
         path, number = base.with_name(f"{base.name}-{number}"), number + 1
@@ -124,8 +130,14 @@ def default_folder(kg: KnowledgeGraph, settings: Settings) -> Path:
 
 def check_new(path: Path) -> None:
     """Raise InputError if the folder already holds something."""
-    if path.is_file() or (path.is_dir() and any(path.iterdir())):
-        raise InputError(f"{path} already exists; choose another folder with --output, or remove it")
+    try:
+        taken = path.is_file() or (path.is_dir() and any(path.iterdir()))
+    except OSError as error:
+        raise InputError(
+            f"{path} cannot be a run folder: {error.strerror}; choose another one with --output"
+        ) from error
+    if taken:
+        raise InputError(f"{path} already exists and is not empty; choose another folder with --output")
 
 
 def create_folder(path: Path, kg: KnowledgeGraph, settings: Settings, device: torch.device) -> None:
@@ -153,28 +165,41 @@ def write_graph(folder: Path, kg: KnowledgeGraph) -> None:
 
 def read_graph(folder: Path, name: str) -> KnowledgeGraph:
     """Read what :func:`write_graph` wrote."""
-    names = read_json(folder / "names.json") if (folder / "names.json").is_file() else None
+    names = _read_labels(folder / "names.json", optional=True) if (folder / "names.json").is_file() else None
     triples = _read_tensors(folder / "triples.safetensors")
     if set(triples) != set(SPLITS):
         raise EmugraphError(f"{folder / 'triples.safetensors'} holds {sorted(triples)}; expected {sorted(SPLITS)}")
-    return KnowledgeGraph(
-        Vocabulary(read_json(folder / "entities.json"), "entity"),
-        Vocabulary(read_json(folder / "relations.json"), "relation"),
-        **triples,
-        name=name,
-        entity_names=names,
-    )
+    try:
+        return KnowledgeGraph(
+            Vocabulary(_read_labels(folder / "entities.json"), "entity"),
+            Vocabulary(_read_labels(folder / "relations.json"), "relation"),
+            **triples,
+            name=name,
+            entity_names=names,
+        )
+    except InputError as error:
+        raise EmugraphError(f"{folder} is damaged: {error}") from error
+
+
+def _read_labels(path: Path, *, optional: bool = False) -> list[Any]:
+    labels = read_json(path)
+    kinds = (str, type(None)) if optional else (str,)
+    if not isinstance(labels, list) or not all(isinstance(label, kinds) for label in labels):
+        raise EmugraphError(f"{path} is damaged: it is not a list of labels")
+    return labels
 
 
 def write_json(path: Path, value: Any) -> None:
     """Write JSON, a list with an item a line."""
-    write_text(path, json.dumps(value, ensure_ascii=False, indent=0 if isinstance(value, list) else 2) + "\n")
+    write_text(
+        path, json.dumps(value, ensure_ascii=False, allow_nan=False, indent=0 if isinstance(value, list) else 2) + "\n"
+    )
 
 
 def append_json_line(path: Path, value: Any) -> None:
     """Add one line of JSON to a log."""
     with explain_write_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(value, ensure_ascii=False) + "\n")
+        file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def read_json(path: Path) -> Any:

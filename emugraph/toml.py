@@ -21,18 +21,18 @@ def loads(text: str, source: str) -> dict[str, Any]:
     """Parse TOML. Raises InputError, naming the source and the line, if the text is not TOML."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise InputError(f"{source} is not valid TOML: {error}") from error
 
 
 def read(path: Path) -> dict[str, Any]:
     """Read a TOML file. Raises InputError, naming file and line, if it cannot be read as TOML."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise InputError(f"{path} is not valid TOML: it is not UTF-8 text ({error.reason})") from error
     except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
+        raise InputError(f"cannot read {path}: {error.strerror}; give the path of a TOML file") from error
     return loads(text, str(path))
 
 

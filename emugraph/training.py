@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ from torch import Tensor
 
 from emugraph import runs
 from emugraph.environment import choose_device
-from emugraph.errors import InputError
+from emugraph.errors import EmugraphError, InputError
 from emugraph.evaluation import Evaluator
 from emugraph.graph import KnowledgeGraph
 from emugraph.losses import power_penalty
@@ -119,6 +121,7 @@ def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
     """The optimizer of the settings. Adagrad updates only the rows that a step uses, which changes nothing for it."""
     if settings.optimizer == "adagrad":
         model.sparse_gradients = True
+        torch.sparse.check_sparse_tensor_invariants.disable()  # their default; said aloud, torch does not warn of it
         return torch.optim.Adagrad(model.parameters(), lr=settings.learning_rate)
     return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
 
@@ -126,8 +129,12 @@ def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
 def resolve_settings(
     kg: KnowledgeGraph, model: str, changes: dict[str, Any], *, emu: bool = False
 ) -> tuple[Settings, bool]:
-    """The preset of data set, model and method, if there is one, with changes on top; and whether there was one."""
+    """The preset of data set, model and method, if there is one, with changes on top; and whether there was one.
+
+    Negatives that are mixed by the changes are EMU, whatever ``emu`` says.
+    """
     name = model_class(model).name
+    emu = emu or changes.get("mixing", "none") != "none"
     preset = find_preset(kg.name, name, "emu" if emu else "plain")
     return Settings.create({**({} if emu else PLAIN), **(preset or {}), **changes, "model": name}), preset is not None
 
@@ -166,13 +173,29 @@ def train(
         settings, _ = resolve_settings(kg, model, changes, emu=emu)
     elif changes:
         raise InputError(f"give either complete settings or single ones ({', '.join(changes)}), not both")
+    if not isinstance(kg, KnowledgeGraph):
+        raise InputError(f"train needs a KnowledgeGraph, not {kg!r:.50}; emugraph.load_dataset(...) gives one")
     chosen = choose_device(device)
     if not len(kg.train):
         raise InputError(f"{kg.name} has no training triples")
     path = Path(output) if output is not None else runs.default_folder(kg, settings)
-    runs.create_folder(path, kg, settings, chosen)
-    trainer = Trainer(kg, settings, chosen)
-    return _Session(trainer, path, tuple(callbacks)).run()
+    runs.check_new(path)
+    with _explain_lack_of_memory():
+        trainer = Trainer(kg, settings, chosen)
+        runs.create_folder(path, kg, settings, chosen)
+        return _Session(trainer, path, tuple(callbacks)).run()
+
+
+@contextmanager
+def _explain_lack_of_memory() -> Iterator[None]:
+    """Turn a failed allocation into one sentence with the settings to lower."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        lacking = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        if lacking or any(words in str(error) for words in ("allocate memory", "Storage size", "size overflow")):
+            raise EmugraphError("not enough memory; lower --dim, --negatives or --batch-size") from error
+        raise
 
 
 class _Session:
@@ -200,11 +223,7 @@ class _Session:
     def run(self) -> Run:
         for callback in self.callbacks:
             callback.on_start(self.trainer, self.path)
-        try:
-            self._train()
-        finally:
-            if self.best:
-                runs.write_weights(self.path, self.best)
+        self._train()
         return self._finish()
 
     def _train(self) -> None:
@@ -219,6 +238,11 @@ class _Session:
                 callback.on_step(trainer, loss)
             if trainer.step_count % settings.valid_every and trainer.step_count < settings.steps:
                 continue
+            if not math.isfinite(total.item()):
+                raise EmugraphError(
+                    f"the loss is not a number any more at step {trainer.step_count:,}; lower --learning-rate "
+                    f"(it is {settings.learning_rate:g}), --init-scale or --regularization. {self._kept()}"
+                )
             self._log(type="training", loss=total.item() / since, learning_rate=trainer.learning_rate)
             total.zero_()
             since = 0
@@ -229,22 +253,28 @@ class _Session:
         """Validate, keep the weights if they are the best, and tell whether patience has run out."""
         trainer = self.trainer
         if not len(self.valid):
-            self.best = _copy(trainer.model)
-            self.best_step = trainer.step_count
+            self._keep()
             return False
         figures = self.evaluator.evaluate(trainer.model, self.valid)
         better = figures["mrr"] > self.best_mrr
         if better:
-            self.best, self.best_mrr, self.best_step = (
-                _copy(trainer.model),
-                figures["mrr"],
-                trainer.step_count,
-            )
+            self.best_mrr = figures["mrr"]
+            self._keep()
         self.since_best = 0 if better else self.since_best + 1
         self._log(type="validation", best=better, **figures)
         for callback in self.callbacks:
             callback.on_validation(trainer, figures, better)
         return 0 < trainer.settings.patience <= self.since_best
+
+    def _keep(self) -> None:
+        """Keep the weights as they are now, in memory and in the run's folder."""
+        model = self.trainer.model
+        self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
+        self.best_step = self.trainer.step_count
+        runs.write_weights(self.path, self.best)
+
+    def _kept(self) -> str:
+        return f"The weights of step {self.best_step:,} are kept in {self.path}" if self.best else "No weights are kept"
 
     def _finish(self) -> Run:
         trainer = self.trainer
@@ -270,7 +300,3 @@ class _Session:
             **record,
         }
         runs.append_json_line(self.path / "log.jsonl", record)
-
-
-def _copy(model: Model) -> dict[str, Tensor]:
-    return {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}

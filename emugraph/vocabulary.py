@@ -18,12 +18,15 @@ class Vocabulary:
         kind: what the labels name, for messages ("entity", "relation").
 
     Raises:
-        InputError: a label occurs twice.
+        InputError: a label occurs twice, or is no text (a lone surrogate).
     """
 
     def __init__(self, labels: Iterable[str], kind: str = "label") -> None:
         self.labels: list[str] = list(labels)
         self.kind = kind
+        for label in self.labels:
+            if not label.isascii() and any("\ud800" <= c <= "\udfff" for c in label):
+                raise InputError(f"the {kind} label {label!r} holds half a character, which no file can; remove it")
         self._ids: dict[str, int] = {label: i for i, label in enumerate(self.labels)}
         if len(self._ids) != len(self.labels):
             duplicate = next(label for i, label in enumerate(self.labels) if self._ids[label] != i)

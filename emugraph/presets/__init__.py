@@ -6,6 +6,7 @@ test figures, seeds, seconds and machine.
 
 from __future__ import annotations
 
+import re
 from importlib import resources
 from typing import Any, Literal
 
@@ -26,7 +27,7 @@ def find_preset(dataset: str, model: str, method: Method) -> dict[str, Any] | No
 def read_presets(dataset: str) -> dict[str, dict[str, dict[str, Any]]]:
     """All tables of a data set's preset file, by model and method; empty where there is no file."""
     name = dataset.lower()
-    if not name.replace("-", "").replace("_", "").isalnum():
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,99}", name):
         return {}
     file = resources.files(__name__) / f"{name}.toml"
     return toml.loads(file.read_text(encoding="utf-8"), str(file)) if file.is_file() else {}

@@ -16,10 +16,12 @@ import emugraph
 CHECKOUT = Path(__file__).resolve().parents[2]
 
 
-def python(code: str, home: Path, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run code in a new interpreter with a home folder of its own."""
-    clean = {k: v for k, v in os.environ.items() if k != "DGLBACKEND"} | {"HOME": str(home)} | environment
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=clean, timeout=120)
+def python(code: str, home: Path) -> subprocess.CompletedProcess[str]:
+    """Run code in a new interpreter, in a home folder of its own whose modules come first."""
+    environment = {name: value for name, value in os.environ.items() if name != "DGLBACKEND"} | {"HOME": str(home)}
+    return subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment, cwd=home, timeout=120
+    )
 
 
 def test_import_and_dgl_are_silent_and_leave_the_home_folder_alone(tmp_path: Path) -> None:
@@ -51,7 +53,7 @@ def test_works_beside_a_foreign_module_called_datasets(tmp_path: Path) -> None:
         "import datasets, cli, emugraph, emugraph.datasets, emugraph.cli\n"
         "print(datasets.whose, cli.whose, emugraph.datasets.__name__, emugraph.datasets.is_known('wn18rr'))"
     )
-    done = python(code, tmp_path, PYTHONPATH=str(tmp_path))
+    done = python(code, tmp_path)
     assert done.stdout == "hugging face somebody emugraph.datasets True\n", done.stderr
 
 
