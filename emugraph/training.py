@@ -169,12 +169,12 @@ def train(
     Raises:
         InputError: unknown names, values that do not fit, a folder that exists, or no triples to train on.
     """
+    if not isinstance(kg, KnowledgeGraph):
+        raise InputError(f"train needs a KnowledgeGraph, not {kg!r:.50}; emugraph.load_dataset(...) gives one")
     if settings is None:
         settings, _ = resolve_settings(kg, model, changes, emu=emu)
     elif changes:
         raise InputError(f"give either complete settings or single ones ({', '.join(changes)}), not both")
-    if not isinstance(kg, KnowledgeGraph):
-        raise InputError(f"train needs a KnowledgeGraph, not {kg!r:.50}; emugraph.load_dataset(...) gives one")
     chosen = choose_device(device)
     if not len(kg.train):
         raise InputError(f"{kg.name} has no training triples")

@@ -118,6 +118,11 @@ def test_plain_cross_entropy_is_one_option(folder: Path, tmp_path: Path, emugrap
         (["train", "mine/train.txt"], "--split 0.8,0.1,0.1"),
         (["train", "mine/train.txt", "--split", "0.8,0.1"], "0.8,0.1"),
         (["train", "./nowhere"], "nowhere does not exist"),
+        (["train", "typo.tsv", "--split", "0.8,0.1,0.1"], "typo.tsv does not exist"),
+        (["train", ""], "the data set's name is empty"),
+        (["train", "mine", "--dim", "99999999999999999999"], "dim = 99999999999999999999"),
+        (["train", "mine", "--seed", "-1"], "seed = -1"),
+        (["train", "mine", "--output", "x" * 300], "cannot be a run folder"),
         (["train", "mine", "--output", "mine"], "mine already exists"),
         (["train", "mine", "--config", "no.toml"], "cannot read no.toml"),
         (["train"], "Missing argument"),
@@ -136,6 +141,21 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
     assert "Traceback" not in done.stderr
     assert done.stdout == ""
     assert sorted(p.name for p in tmp_path.iterdir()) == ["mine"]
+
+
+def test_the_method_on_the_line_wins_over_a_file(folder: Path, tmp_path: Path, emugraph: Command) -> None:
+    assert emugraph("train", folder, "-m", "distmult", "-o", "plain", *SMALL).returncode == 0
+    done = emugraph("train", folder, "--emu", "--config", "plain/config.toml", "-o", "mutated")
+    assert done.returncode == 0, done.stderr
+    config = (tmp_path / "mutated" / "config.toml").read_text(encoding="utf-8")
+    assert 'mixing = "emu"' in config
+    assert "beta = 0.0" not in config
+    assert "no effect" in emugraph("train", folder, "--mutation-rate", "0.3", "-o", "noted", *SMALL).stderr
+
+
+def test_yes_and_no_options(folder: Path, tmp_path: Path, emugraph: Command) -> None:
+    assert emugraph("train", folder, "--emu", "--no-divide-by-negatives", "-o", "run", *SMALL).returncode == 0
+    assert "divide_by_negatives = false" in (tmp_path / "run" / "config.toml").read_text(encoding="utf-8")
 
 
 def test_a_malformed_line_is_named(folder: Path, tmp_path: Path, emugraph: Command) -> None:

@@ -25,7 +25,12 @@ def test_files_come_back(format: str, family: KnowledgeGraph, tmp_path: Path) ->
 
 
 def test_csv_takes_any_label_and_tsv_says_so(tmp_path: Path) -> None:
-    awkward = [('a"b', "r,1", "tab\there"), ("", "line\nend", "\u2028"), ("nan", "NULL", "x" * 10_000)]
+    awkward = [
+        ("tab\there", "r,1", '\ufeffa"b'),
+        ("carriage\rreturn", "", " spaces "),
+        ("", "line\nend", "\u2028"),
+        ("nan", "NULL", "x" * 10_000),
+    ]
     kg = KnowledgeGraph.from_triples(awkward, awkward[:1], awkward[1:])
     kg.to_files(tmp_path / "out", "csv")
     assert load_dataset(tmp_path / "out").to_triples("train") == awkward

@@ -150,6 +150,20 @@ def test_summarize_by_hand() -> None:
     assert (figures["hits@1"], figures["hits@3"], figures["hits@10"]) == (0.25, 0.5, 0.75)
 
 
+def test_triples_and_models_of_another_graph_are_refused(family: KnowledgeGraph) -> None:
+    model = DistMult(5, 2, 4)
+    for triples, message in (
+        (torch.tensor([[0, -1, 1]]), "a relation id in the triples is outside"),
+        (torch.tensor([[0, 0, 5]]), "a tail id in the triples is outside"),
+        (torch.tensor([[0.0, 0.0, 1.0]]), "torch.float32; expected whole numbers"),
+        (torch.tensor([0, 0, 1]), r"shape \(3,\)"),
+    ):
+        with pytest.raises(InputError, match=message):
+            evaluate(model, family, triples)
+    with pytest.raises(InputError, match="the model has 6 entities and 2 relations, family has 5 and 2"):
+        evaluate(DistMult(6, 2, 4), family)
+
+
 def test_an_empty_split_is_refused(family: KnowledgeGraph) -> None:
     family.test = torch.empty(0, 3, dtype=torch.int64)
     with pytest.raises(InputError, match="the test split of family is empty"):

@@ -111,6 +111,16 @@ def test_unwelcome_triples_are_named() -> None:
         KnowledgeGraph(Vocabulary("ab"), Vocabulary("r"), torch.tensor([[0, 0]]))
 
 
+def test_half_a_character_is_refused() -> None:
+    with pytest.raises(InputError, match="half a character"):
+        KnowledgeGraph.from_triples([("a\ud800", "r", "b")])
+
+
+def test_frames_go_by_the_names_of_their_columns() -> None:
+    frame = pandas.DataFrame({"tail": ["b"], "relation": ["r"], "head": ["a"]})
+    assert KnowledgeGraph.from_triples(frame).to_triples() == [("a", "r", "b")]
+
+
 def test_entity_by_label_or_unambiguous_name() -> None:
     kg = KnowledgeGraph(
         Vocabulary(["1", "2", "3"], "entity"), Vocabulary(["r"]), torch.tensor([[0, 0, 1]]),

@@ -76,6 +76,22 @@ def test_weights_of_another_shape_are_refused(run_folder: Path) -> None:
         emugraph.load(run_folder)
 
 
+def test_weights_that_are_no_numbers_are_refused(run_folder: Path) -> None:
+    weights = load_file(run_folder / "weights.safetensors")
+    weights["entities"][0, 0] = float("nan")
+    save_file(weights, run_folder / "weights.safetensors")
+    with pytest.raises(EmugraphError, match=r"weights\.safetensors is damaged"):
+        emugraph.load(run_folder)
+
+
+@pytest.mark.parametrize("content", ["null", '"abc"', "[1, 2]", '["a", "a"]', '["a"]'])
+def test_vocabularies_that_are_none_are_named(content: str, run_folder: Path) -> None:
+    (run_folder / "graph" / "entities.json").write_text(content, encoding="utf-8")
+    with pytest.raises(EmugraphError, match="graph.* is damaged") as caught:
+        emugraph.load(run_folder)
+    assert caught.value.exit_code == 1
+
+
 def test_a_later_format_is_refused(run_folder: Path) -> None:
     config = run_folder / "config.toml"
     config.write_text(config.read_text(encoding="utf-8").replace("format = 1", "format = 99"), encoding="utf-8")

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 import emugraph
-from emugraph import InputError, KnowledgeGraph, Settings
+from emugraph import EmugraphError, InputError, KnowledgeGraph, Settings
 from emugraph.losses import cross_entropy
 from emugraph.models import MODELS
 from emugraph.presets import PLAIN
@@ -194,3 +195,30 @@ def test_refusals_write_nothing(grid: KnowledgeGraph, tmp_path: Path) -> None:
     with pytest.raises(InputError, match="already exists"):
         emugraph.train(grid, output=path)
     assert [p.name for p in path.iterdir()] == ["mine.txt"]
+
+
+def test_divergence_stops_with_the_step_and_what_to_lower(grid: KnowledgeGraph, tmp_path: Path) -> None:
+    settings = {**SMALL, "steps": 20, "valid_every": 10, "regularization": 1, "regularization_power": 10}
+    with pytest.raises(EmugraphError, match=r"not a number any more at step 10; lower --learning-rate") as caught:
+        emugraph.train(grid, "distmult", output=tmp_path / "run", init_scale=1e6, **settings)
+    assert "No weights are kept" in str(caught.value)
+
+
+def test_weights_are_on_disk_from_the_first_validation_on(grid: KnowledgeGraph, tmp_path: Path) -> None:
+    class Look(Callback):
+        def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+            kept = load_file(tmp_path / "run" / "weights.safetensors")["entities"]
+            assert torch.equal(kept, trainer.model.entities) == best
+
+    emugraph.train(grid, "transe", output=tmp_path / "run", callbacks=[Look()], **{**SMALL, "steps": 40})
+
+
+def test_lack_of_memory_names_what_to_lower(grid: KnowledgeGraph, tmp_path: Path) -> None:
+    with pytest.raises(EmugraphError, match="not enough memory; lower --dim"):
+        emugraph.train(grid, "distmult", output=tmp_path / "run", dim=2**31 - 1)
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_needs_a_graph() -> None:
+    with pytest.raises(InputError, match=r"not 'wn18rr'; emugraph\.load_dataset"):
+        emugraph.train("wn18rr")  # type: ignore[arg-type]
