@@ -21,8 +21,10 @@ def test_presets_are_settings_with_what_they_reached(dataset: str) -> None:
             measured = table["measured"]
             assert {"test_mrr", "test_hits@10", "valid_mrr", "seeds", "seconds", "machine", "command"} <= set(measured)
             assert 0 < measured["test_mrr"] < 1
-            settings = Settings.create(find_preset(dataset, model, method) or {})
-            assert (settings.mixing, settings.beta) == ("none", 0) or method == "emu"
+            settings, found = resolve_settings(named(dataset), model, {}, emu=method == "emu")
+            assert found
+            assert settings.model == model
+            assert settings.mixing == ("emu" if method == "emu" else "none")
 
 
 def test_there_is_none_for_other_names() -> None:
