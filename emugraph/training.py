@@ -192,7 +192,7 @@ def _explain_lack_of_memory() -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        lacking = isinstance(error, MemoryError | torch.OutOfMemoryError)
+        lacking = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
         if lacking or any(words in str(error) for words in ("allocate memory", "Storage size", "size overflow")):
             raise EmugraphError("not enough memory; lower --dim, --negatives or --batch-size") from error
         raise
