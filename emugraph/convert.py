@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     import networkx
     import pandas
 
-    from emugraph.graph import KnowledgeGraph
-
 Triple = tuple[str, str, str]
 
 
@@ -117,13 +115,13 @@ def from_dgl(
     return LabelledSplits(Vocabulary(labels, "entity"), Vocabulary(relations, "relation"), splits)
 
 
-def to_triples(kg: KnowledgeGraph, split: str) -> list[Triple]:
+def to_triples(data: LabelledSplits, split: str) -> list[Triple]:
     """The labelled triples (head, relation, tail) of a split."""
-    entities, relations = kg.entities.labels, kg.relations.labels
-    return [(entities[h], relations[r], entities[t]) for h, r, t in kg.triples(split).tolist()]
+    entities, relations = data.entities.labels, data.relations.labels
+    return [(entities[h], relations[r], entities[t]) for h, r, t in data.splits[split].tolist()]
 
 
-def to_pandas(kg: KnowledgeGraph, split: str) -> pandas.DataFrame:
+def to_pandas(data: LabelledSplits, split: str) -> pandas.DataFrame:
     """The labelled triples of a split as a frame with the columns head, relation, tail.
 
     Raises:
@@ -133,14 +131,14 @@ def to_pandas(kg: KnowledgeGraph, split: str) -> pandas.DataFrame:
         import pandas
     except ImportError as error:
         raise InputError("pandas is not installed; pip install 'emugraph[pandas]'") from error
-    return pandas.DataFrame(to_triples(kg, split), columns=["head", "relation", "tail"], dtype=object)
+    return pandas.DataFrame(to_triples(data, split), columns=["head", "relation", "tail"], dtype=object)
 
 
-def to_files(kg: KnowledgeGraph, folder: Path, format: str) -> None:
+def to_files(data: LabelledSplits, folder: Path, format: str) -> None:
     """Write train, valid and test as ``train.tsv`` or ``train.csv`` and so on, each whole or not at all.
 
     Args:
-        kg: the graph.
+        data: the triples.
         folder: made if it does not exist.
         format: "tsv", which has no quoting, or "csv", which takes any label.
 
@@ -149,28 +147,28 @@ def to_files(kg: KnowledgeGraph, folder: Path, format: str) -> None:
     """
     if format not in ("tsv", "csv"):
         raise InputError(f"unknown format {format!r}; known: tsv, csv")
-    for label in [*kg.entities, *kg.relations] if format == "tsv" else ():
+    for label in [*data.entities, *data.relations] if format == "tsv" else ():
         if any(c in label for c in "\t\n\r\ufeff"):
             raise InputError(f"the label {label!r} holds a tab, a line end or a byte order mark; use csv")
     for split in SPLITS:
         with replacing(folder / f"{split}.{format}") as path, path.open("w", encoding="utf-8", newline="") as file:
             if format == "csv":
-                csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(to_triples(kg, split))
+                csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(to_triples(data, split))
             else:
-                file.writelines("\t".join(triple) + "\n" for triple in to_triples(kg, split))
+                file.writelines("\t".join(triple) + "\n" for triple in to_triples(data, split))
 
 
-def to_networkx(kg: KnowledgeGraph, splits: Iterable[str]) -> networkx.MultiDiGraph:
+def to_networkx(data: LabelledSplits, splits: Iterable[str]) -> networkx.MultiDiGraph:
     """A MultiDiGraph: nodes are entity labels, edges have ``key`` and ``relation`` (label) and ``split``.
 
     Duplicate triples within the chosen splits keep one edge (the last split's).
     """
     import networkx
 
-    graph = networkx.MultiDiGraph(name=kg.name)
-    graph.add_nodes_from(kg.entities)
+    graph = networkx.MultiDiGraph()
+    graph.add_nodes_from(data.entities)
     for split in splits:
-        for head, relation, tail in to_triples(kg, split):
+        for head, relation, tail in to_triples(data, split):
             graph.add_edge(head, tail, key=relation, relation=relation, split=split)
     return graph
 

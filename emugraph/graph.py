@@ -84,6 +84,9 @@ class KnowledgeGraph:
         train, valid, test = (read.splits[split] for split in SPLITS)
         return cls(read.entities, read.relations, train, valid, test, name)
 
+    def _labelled(self) -> reading.LabelledSplits:
+        return reading.LabelledSplits(self.entities, self.relations, {split: self.triples(split) for split in SPLITS})
+
     @classmethod
     def from_triples(
         cls,
@@ -138,19 +141,21 @@ class KnowledgeGraph:
 
     def to_triples(self, split: str = "train") -> list[Triple]:
         """The labelled triples of a split."""
-        return convert.to_triples(self, split)
+        return convert.to_triples(self._labelled(), self._known_split(split))
 
     def to_pandas(self, split: str = "train") -> pandas.DataFrame:
         """The labelled triples of a split as a frame with columns head, relation, tail."""
-        return convert.to_pandas(self, split)
+        return convert.to_pandas(self._labelled(), self._known_split(split))
 
     def to_networkx(self, splits: Iterable[str] = SPLITS) -> networkx.MultiDiGraph:
         """A networkx MultiDiGraph with labels; see :func:`emugraph.convert.to_networkx`."""
-        return convert.to_networkx(self, splits)
+        graph = convert.to_networkx(self._labelled(), map(self._known_split, splits))
+        graph.name = self.name
+        return graph
 
     def to_files(self, folder: str | Path, format: str = "tsv") -> None:
         """Write train, valid and test as files of labels; see :func:`emugraph.convert.to_files`."""
-        convert.to_files(self, Path(folder), format)
+        convert.to_files(self._labelled(), Path(folder), format)
 
     # ---------------------------------------------------------------- views
 
@@ -166,10 +171,14 @@ class KnowledgeGraph:
 
     def triples(self, split: str) -> torch.Tensor:
         """The triples of a split, int64 (n, 3). Raises InputError for an unknown split."""
+        triples: torch.Tensor = getattr(self, self._known_split(split))
+        return triples
+
+    @staticmethod
+    def _known_split(split: str) -> str:
         if split not in SPLITS:
             raise InputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
-        triples: torch.Tensor = getattr(self, split)
-        return triples
+        return split
 
     @cached_property
     def graph(self) -> dgl.DGLGraph:
