@@ -65,7 +65,6 @@ def train(
     import emugraph
     from emugraph import kernels
     from emugraph.cli.progress import TrainingProgress
-    from emugraph.reading import parse_fractions
     from emugraph.runs import check_new
     from emugraph.settings import Settings
     from emugraph.training import resolve_settings
@@ -79,8 +78,7 @@ def train(
         changes = {**read, **changes}
     name = model if model is not None else changes.get("model", "transe")
     Settings.create({**changes, "model": name})  # so that a mistake shows before any data is read
-    fractions = parse_fractions(split) if split is not None else None
-    kg = emugraph.load_dataset(dataset, split=fractions, seed=changes.get("seed", 0))
+    kg = emugraph.load_dataset(dataset, split=split, seed=changes.get("seed", 0))
     note(f"{kg!r}")
     settings, preset = resolve_settings(kg, name, changes, emu=bool(emu))
     note(f"settings: {'preset' if preset else 'defaults'}{' with changes' if changes else ''}")

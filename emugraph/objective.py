@@ -79,5 +79,5 @@ def negative_scores(
     if settings.mixing == "mixup":
         weight = draw_mixup_weights(count, generator, a=settings.mixup_a, b=settings.mixup_b)
         return mixed_up_scores(model, query, positive, negatives, weight)
-    plain = model.score(query, negatives) if negatives.ndim == 2 else model.score_each(query, negatives)
+    plain = model.score_negatives(query, negatives)
     return plain, plain

@@ -130,6 +130,10 @@ class Model(nn.Module, ABC):
         query = query.reshape(query.shape[0], *([1] * extra), query.shape[-1])
         return self.outer(self.components(query, candidate).sum(-1))
 
+    def score_negatives(self, query: Tensor, candidate: Tensor) -> Tensor:
+        """Scores (B, K) of queries (B, w) with candidates (K, w) shared by all, or (B, K, w) for each."""
+        return self.score(query, candidate) if candidate.ndim == 2 else self.score_each(query, candidate)
+
     def score_mutated(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Scores of candidates as they are, and with the masked components taken from each query's positive.
 
@@ -164,7 +168,7 @@ class Model(nn.Module, ABC):
             plain and mixed scores, each (B, K).
         """
         mixed = torch.lerp(positive.unsqueeze(1), candidate, weight.unsqueeze(-1))  # (B, K, w)
-        plain = self.score(query, candidate) if candidate.ndim == 2 else self.score_each(query, candidate)
+        plain = self.score_negatives(query, candidate)
         return plain, self.score_each(query, mixed)
 
     def score_triples(self, triples: Tensor) -> Tensor:

@@ -21,14 +21,14 @@ class Bilinear(Model):
         return (candidate @ query.unsqueeze(-1)).squeeze(-1) if candidate.ndim == 3 else (query * candidate).sum(-1)
 
     def score_mutated(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        plain = self.score(query, candidate) if candidate.ndim == 2 else self.score_each(query, candidate)
+        plain = self.score_negatives(query, candidate)
         left = candidate.masked_fill(mask, 0)
         taken = taken_from_positive(query * positive, mask)
-        return plain, taken + (self.score(query, left) if left.ndim == 2 else self.score_each(query, left))
+        return plain, taken + self.score_negatives(query, left)
 
     def score_mixed_up(
         self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor
     ) -> tuple[Tensor, Tensor]:
         # A score that is linear in the candidate mixes as its candidates do.
-        plain = self.score(query, candidate) if candidate.ndim == 2 else self.score_each(query, candidate)
+        plain = self.score_negatives(query, candidate)
         return plain, torch.lerp(self.score_each(query, positive).unsqueeze(1), plain, weight)
