@@ -14,15 +14,14 @@ from pathlib import Path
 import platformdirs
 
 from emugraph.errors import InputError
-from emugraph.files import explain_write_errors
+from emugraph.files import cache_root, explain_write_errors
 
 _SECONDS_UNTIL_LEFT_OVER = 24 * 3600
 
 
 def cache_folder() -> Path:
     """Where downloaded data sets are kept: ``datasets`` in $EMUGRAPH_CACHE or the user's own cache."""
-    given = os.environ.get("EMUGRAPH_CACHE")
-    return (Path(given).expanduser() if given else platformdirs.user_cache_path("emugraph")) / "datasets"
+    return cache_root() / "datasets"
 
 
 def cards_folder() -> Path:

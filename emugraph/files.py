@@ -9,7 +9,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import platformdirs
+
 from emugraph.errors import EmugraphError
+
+
+def cache_root() -> Path:
+    """Where downloads and compiled kernels are kept: $EMUGRAPH_CACHE, or emugraph's folder in the user's cache."""
+    given = os.environ.get("EMUGRAPH_CACHE")
+    return Path(given).expanduser() if given else platformdirs.user_cache_path("emugraph")
 
 
 @contextmanager

@@ -22,11 +22,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-import platformdirs
 import torch
 
 from emugraph.errors import EmugraphError
-from emugraph.files import replacing
+from emugraph.files import cache_root, replacing
 
 logger = logging.getLogger("emugraph")
 
@@ -86,8 +85,7 @@ def loaded() -> bool:
 
 def cache_folder() -> Path:
     """Where compiled kernels are kept: ``$EMUGRAPH_CACHE/kernels``, or the user's cache folder."""
-    folder = os.environ.get("EMUGRAPH_CACHE")
-    return (Path(folder) if folder else platformdirs.user_cache_path("emugraph")) / "kernels"
+    return cache_root() / "kernels"
 
 
 def _build_or_load() -> Library:
