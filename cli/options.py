@@ -66,7 +66,8 @@ def _plain_type(annotation: Any) -> type:
     if _is_choice(annotation):
         return str
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
-        annotation = next(a for a in typing.get_args(annotation) if a is not type(None))
+        kinds = [a for a in typing.get_args(annotation) if a is not type(None)]
+        return str if len(kinds) > 1 else _plain_type(kinds[0])
     if typing.get_origin(annotation) is Annotated:
         annotation = typing.get_args(annotation)[0]
     return typing.cast(type, annotation)

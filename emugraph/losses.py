@@ -5,9 +5,13 @@ All take scores of positives (B,) and of their negatives (B, K), and return the 
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+Labels = Literal["unbounded", "smoothed"]
 
 
 def _log_probabilities(positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
@@ -58,6 +62,7 @@ def emu_objective(
     *,
     beta: float,
     alpha: float,
+    labels: Labels = "unbounded",
     divide_by_negatives: bool = True,
 ) -> Tensor:
     r"""Eq. 5: smoothed cross entropy over mutated negatives plus plain cross entropy over unmutated ones.
@@ -68,11 +73,13 @@ def emu_objective(
         positive: scores of the positives, (B,).
         mutated: scores of mutated negatives, (B, K).
         plain: scores of unmutated negatives, (B, K'); they may be the same negatives.
-        beta: label of a mutated negative (Eq. 4).
+        beta: label of a mutated negative.
+        labels: "unbounded" (Eq. 4), or "smoothed" (Eq. 3) for comparison.
         alpha: weight of the second term; at 0 it is left out.
         divide_by_negatives: divide the first term by K, as the authors' code does and the paper's text does not say.
     """
-    loss = unbounded_label_smoothing(positive, mutated, beta)
+    smoothing = unbounded_label_smoothing if labels == "unbounded" else label_smoothing
+    loss = smoothing(positive, mutated, beta)
     if divide_by_negatives:
         loss = loss / mutated.shape[1]
     return loss + alpha * cross_entropy(positive, plain) if alpha else loss

@@ -35,6 +35,7 @@ def build_objective(settings: Settings) -> Objective:
             losses.emu_objective,
             beta=settings.beta,
             alpha=settings.alpha,
+            labels=settings.labels,
             divide_by_negatives=settings.divide_by_negatives,
         )
 

@@ -30,7 +30,9 @@ class Settings(BaseModel):
 
     steps: Positive = Field(20_000, description="training steps")
     batch_size: Positive = Field(1000, description="positives a step")
-    negatives: Positive = Field(256, description="negatives a positive")
+    negatives: Positive | Literal["all"] = Field(
+        256, description="negatives a positive, or all: every entity once (1-vs-All)"
+    )
     sharing: Literal["shared", "per-positive"] = Field(
         "shared", description="one set of negatives for the whole batch, or a set for each positive"
     )
@@ -46,6 +48,9 @@ class Settings(BaseModel):
 
     loss: Literal["cross-entropy", "self-adversarial", "margin-ranking", "binary-cross-entropy"] = Field(
         "cross-entropy", description="loss"
+    )
+    labels: Literal["unbounded", "smoothed"] = Field(
+        "unbounded", description="labels of mixed negatives: beta each (Eq. 4), or beta spread over all classes (Eq. 3)"
     )
     beta: Share = Field(0.5, description="label of a mixed negative (Eq. 4), 0 for none")
     alpha: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the unmixed negatives' term (Eq. 5)")
@@ -91,10 +96,11 @@ class Settings(BaseModel):
             return cls(**values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
+            name = str(first["loc"][0])
             if first["type"] == "extra_forbidden":
                 raise InputError(f"{source}: unknown setting {name!r}.{nearest(name, cls.model_fields)}") from error
-            raise InputError(f"{source}: {name} = {first['input']!r}: {_lower(first['msg'])}") from error
+            wrong = [_lower(other["msg"]) for other in error.errors() if other["loc"][0] == name]  # one a kind of value
+            raise InputError(f"{source}: {name} = {first['input']!r}: {', or '.join(wrong)}") from error
 
     @classmethod
     def read(cls, path: Path) -> dict[str, Any]:

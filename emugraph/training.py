@@ -22,7 +22,7 @@ from emugraph.models import SIDES, Model, Side, model_class
 from emugraph.objective import build_objective, negative_scores
 from emugraph.presets import PLAIN, find_preset
 from emugraph.runs import Run
-from emugraph.sampling import Batches, Uniform
+from emugraph.sampling import Batches, EveryEntity, NegativeSampler, Uniform
 from emugraph.settings import Settings
 
 
@@ -67,7 +67,7 @@ class Trainer:
         ).to(device)
         train = kg.train.to(device)
         self.batches = {side: Batches(train, settings.batch_size, self.generator) for side in SIDES}
-        self.sampler = Uniform(kg.num_entities, settings.negatives, shared=settings.sharing == "shared")
+        self.sampler = build_sampler(kg, settings)
         self.objective = build_objective(settings)
         self.optimizer = build_optimizer(self.model, settings)
 
@@ -115,6 +115,13 @@ class Trainer:
             penalty = sum(power_penalty(rows, self.settings.regularization_power) for rows in penalized)
             loss = loss + self.settings.regularization * penalty
         return loss
+
+
+def build_sampler(kg: KnowledgeGraph, settings: Settings) -> NegativeSampler:
+    """The sampler of the settings."""
+    if settings.negatives == "all":
+        return EveryEntity(kg.num_entities)
+    return Uniform(kg.num_entities, settings.negatives, shared=settings.sharing == "shared")
 
 
 def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:

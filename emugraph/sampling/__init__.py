@@ -2,6 +2,7 @@
 
 from emugraph.sampling.base import NegativeSampler
 from emugraph.sampling.batches import Batches
+from emugraph.sampling.every import EveryEntity
 from emugraph.sampling.uniform import Uniform
 
-__all__ = ["Batches", "NegativeSampler", "Uniform"]
+__all__ = ["Batches", "EveryEntity", "NegativeSampler", "Uniform"]

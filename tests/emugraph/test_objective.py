@@ -40,6 +40,12 @@ def test_labelled_but_not_mixed_is_the_ablation_without_mutation(
     assert objective(positive, plain, plain) == losses.unbounded_label_smoothing(positive, plain, 0.5)
 
 
+def test_smoothed_labels_are_eq_3(scores: tuple[torch.Tensor, torch.Tensor, torch.Tensor]) -> None:
+    positive, mixed, plain = scores
+    objective = build_objective(Settings(labels="smoothed", beta=0.3, alpha=0, divide_by_negatives=False))
+    assert objective(positive, mixed, plain) == losses.label_smoothing(positive, mixed, 0.3)
+
+
 @pytest.mark.parametrize("loss", ["self-adversarial", "margin-ranking", "binary-cross-entropy"])
 def test_other_losses_have_the_same_two_terms(
     loss: str, scores: tuple[torch.Tensor, torch.Tensor, torch.Tensor]

@@ -22,6 +22,9 @@ def test_unknown_names_come_with_the_nearest() -> None:
         ("dim", "many", "valid integer"),
         ("learning_rate", -1, "greater than 0"),
         ("learning_rate", float("nan"), "finite"),
+        ("negatives", "evry", "negatives = 'evry': input should be a valid integer"),
+        ("negatives", "evry", "or input should be 'all'"),
+        ("negatives", 0, "greater than or equal to 1"),
         ("schedule", "cosine", "'constant' or 'linear'"),
         ("model", "transx", "unknown model 'transx'. Did you mean 'transe'"),
     ],
@@ -32,6 +35,11 @@ def test_values_that_do_not_fit_are_named(name: str, value: object, message: str
     assert message in str(caught.value)
     assert name in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_negatives_as_the_command_line_gives_them() -> None:
+    assert Settings.create({"negatives": "64"}).negatives == 64
+    assert Settings.create({"negatives": "all"}).negatives == "all"
 
 
 def test_the_model_is_named_in_its_help() -> None:
@@ -58,6 +66,7 @@ def test_file_with_a_mistake_is_named(tmp_path: Path) -> None:
         Settings,
         model=st.sampled_from(sorted(MODELS)),
         dim=st.integers(1, 1000),
+        negatives=st.integers(1, 10_000) | st.just("all"),
         learning_rate=st.floats(1e-6, 10),
         init_scale=st.none() | st.floats(1e-3, 1),
         valid_sample=st.none() | st.integers(1, 100),

@@ -32,6 +32,13 @@ def test_every_model_learns_the_grid(model: str, sharing: str, grid: KnowledgeGr
     assert run.evaluate("train")["mrr"] > 0.6  # by chance it would be about 0.08
 
 
+@pytest.mark.parametrize("mixing", ["emu", "none"])
+def test_every_entity_as_a_negative(mixing: str, grid: KnowledgeGraph, tmp_path: Path) -> None:
+    run = emugraph.train(grid, "distmult", output=tmp_path / "run", mixing=mixing, **{**SMALL, "negatives": "all"})
+    assert run.evaluate("train")["mrr"] > 0.6
+    assert emugraph.load(run.path).settings.negatives == "all"
+
+
 def test_a_seed_fixes_the_run(grid: KnowledgeGraph, tmp_path: Path) -> None:
     settings = {**SMALL, "steps": 40, "valid_every": 20}
     runs = [emugraph.train(grid, "complex", output=tmp_path / str(i), **settings) for i in range(2)]
