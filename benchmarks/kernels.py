@@ -71,10 +71,10 @@ def race(jobs: dict[str, Job], rounds: int) -> dict[str, tuple[float, float]]:
 
 def contests(with_compile: bool) -> list[tuple[str, dict[str, Job]]]:
     found = []
-    for distance in kernels.DISTANCES:
+    for distance in kernels.KINDS:
         found += [training(distance, with_compile), mutation(distance, with_compile)]
-    found += [evaluation(distance) for distance in kernels.DISTANCES]
-    found += [gathering(distance) for distance in kernels.DISTANCES]
+    found += [evaluation(distance) for distance in kernels.KINDS]
+    found += [gathering(distance) for distance in kernels.KINDS]
     return [*found, counting(), beside_a_product()]
 
 

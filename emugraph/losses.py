@@ -11,23 +11,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emugraph.kernels import softmax_loss
+
 Labels = Literal["unbounded", "smoothed"]
-
-
-def _log_probabilities(positive: Tensor, negatives: Tensor) -> tuple[Tensor, Tensor]:
-    """Log-softmax of the positive (B,) and its negatives (B, K) over each other, in float32 at least.
-
-    Large scores cancel here, each against the partition, before anything is summed.
-    """
-    if positive.dtype.itemsize < 4:
-        positive, negatives = positive.float(), negatives.float()
-    log_z = torch.logsumexp(torch.cat([positive.unsqueeze(1), negatives], dim=1), dim=1)
-    return positive - log_z, negatives - log_z.unsqueeze(1)
 
 
 def cross_entropy(positive: Tensor, negatives: Tensor) -> Tensor:
     """Softmax cross entropy with one-hot labels: the positive is the one right class."""
-    return -_log_probabilities(positive, negatives)[0].mean()
+    return softmax_loss(positive, negatives).mean()
 
 
 def label_smoothing(positive: Tensor, negatives: Tensor, beta: float) -> Tensor:
@@ -38,9 +29,9 @@ def label_smoothing(positive: Tensor, negatives: Tensor, beta: float) -> Tensor:
     over the C = K + 1 classes (the positive and its negatives). Szegedy et al., "Rethinking the Inception
     Architecture for Computer Vision", CVPR 2016.
     """
-    true, others = _log_probabilities(positive, negatives)
     smooth = beta / (negatives.shape[1] + 1)
-    return -((1 - beta + smooth) * true + smooth * others.sum(dim=1)).mean()
+    true = 1 - beta + smooth
+    return true * softmax_loss(positive, negatives, smooth / true).mean()
 
 
 def unbounded_label_smoothing(positive: Tensor, negatives: Tensor, beta: float) -> Tensor:
@@ -51,8 +42,7 @@ def unbounded_label_smoothing(positive: Tensor, negatives: Tensor, beta: float) 
     Its gradient by score k is :math:`(1 + \beta K) p_k - y_k`, so that it is lowest where the positive is ahead of
     every negative by :math:`-\ln \beta` and no further.
     """
-    true, others = _log_probabilities(positive, negatives)
-    return -(true + beta * others.sum(dim=1)).mean()
+    return softmax_loss(positive, negatives, beta).mean()
 
 
 def emu_objective(

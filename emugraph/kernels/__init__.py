@@ -1,15 +1,16 @@
-"""Distances and rank counts, fused: nothing of size B x K x w is ever made on a CPU.
+"""Scores and rank counts, fused: nothing of size B x K x w is ever made on a CPU.
 
-A C++ source is compiled on first use (:mod:`~emugraph.kernels.build`) and called through ctypes
+C++ sources are compiled on first use (:mod:`~emugraph.kernels.build`) and called through ctypes
 (:mod:`~emugraph.kernels.native`). Where that cannot be, or the tensors are not float32 on a CPU, plain PyTorch gives
 the same results (:mod:`~emugraph.kernels.eager`). ``EMUGRAPH_KERNELS=off`` in the environment forces the latter.
 
-Distances between a query and a candidate of width ``w``; a score is minus the distance:
+Kinds of score of a query and a candidate of width ``w``, each a sum over ``u`` units:
 
-- ``"l1"``: the sum of absolute differences (TransE), ``w`` units;
-- ``"l2"``: the root of the sum of squared differences (TransE), ``w`` units;
-- ``"modulus"``: the sum of the moduli of complex differences (RotatE), ``w / 2`` units; the first half of a row holds
-  real parts, the second half imaginary parts.
+- ``"l1"``: minus the sum of absolute differences (TransE), ``u = w``;
+- ``"l2"``: minus the root of the sum of squared differences (TransE), ``u = w``;
+- ``"modulus"``: minus the sum of the moduli of complex differences (RotatE), ``u = w / 2``; the first half of a row
+  holds real parts, the second half imaginary parts;
+- ``"dot"``: the sum of products (DistMult, ComplEx), ``u = w``.
 
 Where a distance has a kink, at a difference of exactly 0, the gradient is 0.
 """
@@ -26,7 +27,7 @@ from emugraph.errors import InputError, nearest
 from emugraph.kernels import build, eager, native
 
 __all__ = [
-    "DISTANCES",
+    "KINDS",
     "count_better",
     "gathered",
     "gathered_masked",
@@ -34,82 +35,79 @@ __all__ = [
     "pairwise",
     "pairwise_masked",
     "prepare",
+    "softmax_loss",
     "status",
 ]
 
-DISTANCES = ("l1", "l2", "modulus")
+KINDS = ("l1", "l2", "modulus", "dot")
 
 
-def pairwise(q: Tensor, e: Tensor, distance: str) -> Tensor:
+def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
     """Scores of all queries with all candidates.
 
     Args:
         q: queries ``(B, w)``.
         e: candidates ``(K, w)``, shared by all queries.
-        distance: one of ``DISTANCES``.
+        kind: one of ``KINDS``.
 
     Returns:
         Scores ``(B, K)``, differentiable (once) by ``q`` and ``e``.
 
     Raises:
-        InputError: shapes or the distance's name do not fit.
+        InputError: shapes or the kind's name do not fit.
     """
-    _check(distance, q, e)
-    return _form(q, e).pairwise(q, e, distance)
+    _check(kind, q, e)
+    return _form(q, e).pairwise(q, e, kind)
 
 
-def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, distance: str) -> tuple[Tensor, Tensor]:
+def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:
     """Scores of all queries with all candidates, plain and mutated (Eq. 2), in one pass over the candidates.
 
-    Candidate ``k`` takes the units of each query's true entity where ``mask[k]`` is 1. The distance splits over units,
-    so that the mutated score is minus the sum (for ``"l2"``, its root) of ``mask * phi(q, positive)`` and
-    ``(1 - mask) * phi(q, e)``, where ``phi`` is what a unit adds.
+    Candidate ``k`` takes the units of each query's true entity where ``mask[k]`` is set. A score is a sum over units,
+    so that the mutated score is the sum of ``phi(q, positive)`` where the mask is set and ``phi(q, e)`` where it is
+    not, where ``phi`` is what a unit adds.
 
     Args:
         q: queries ``(B, w)``.
         e: candidates ``(K, w)``, shared by all queries.
         positive: the true entity of each query ``(B, w)``.
-        mask: ``(K, u)`` for ``u`` units: bool, uint8 (0 or 1) or floats in [0, 1], which weight the units' terms.
-        distance: one of ``DISTANCES``.
+        mask: ``(K, u)``, bool or uint8 (0 or 1), or what :func:`pack_mask` makes of them.
+        kind: one of ``KINDS``.
 
     Returns:
         ``(plain, mutated)``, each ``(B, K)``, differentiable (once) by ``q``, ``e`` and ``positive``. One that is left
         out of the loss costs nothing in the backward pass.
 
     Raises:
-        InputError: shapes or the distance's name do not fit.
+        InputError: shapes or the kind's name do not fit.
     """
-    units = _check(distance, q, e)
-    if positive.shape != q.shape or mask.shape != (len(e), units):
-        raise InputError(
-            f"positive must be {tuple(q.shape)} and mask {(len(e), units)}, "
-            f"got {tuple(positive.shape)} and {tuple(mask.shape)}"
-        )
-    return _form(q, e, positive).pairwise_masked(q, e, positive, mask.detach(), distance)
+    units = _check(kind, q, e)
+    _check_masked(q, positive, mask, [(len(e), _mask_width(mask, units))])
+    return _form(q, e, positive).pairwise_masked(q, e, positive, mask, kind)
 
 
-def gathered(q: Tensor, table: Tensor, index: Tensor, distance: str) -> Tensor:
+def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
     """Scores of each query with its own candidates, gathered from a table inside the kernel.
 
     Args:
         q: queries ``(B, w)``.
         table: candidates ``(N, w)``.
         index: rows of the table ``(B, K)``, int64.
-        distance: one of ``DISTANCES``.
+        kind: one of ``KINDS``.
 
     Returns:
         Scores ``(B, K)``, differentiable (once) by ``q`` and ``table``; the table's gradient is dense.
 
     Raises:
-        InputError: shapes or the distance's name do not fit.
+        InputError: shapes or the kind's name do not fit.
         IndexError: an index lies outside the table.
     """
-    _check_gathered(distance, q, table, index)
-    return _form(q, table).gathered(q, table, index, distance)
+    _check_gathered(kind, q, table, index)
+    return _form(q, table).gathered(q, table, index, kind)
 
 
 def gathered_masked(
-    q: Tensor, table: Tensor, index: Tensor, positive: Tensor, mask: Tensor, distance: str
+    q: Tensor, table: Tensor, index: Tensor, positive: Tensor, mask: Tensor, kind: str
 ) -> tuple[Tensor, Tensor]:
     """Scores of each query with its own candidates, plain and mutated (Eq. 2); see :func:`pairwise_masked`.
 
@@ -118,25 +116,21 @@ def gathered_masked(
         table: candidates ``(N, w)``.
         index: rows of the table ``(B, K)``, int64.
         positive: the true entity of each query ``(B, w)``.
-        mask: ``(B, K, u)``, or ``(K, u)`` for all queries: bool, uint8 (0 or 1), floats in [0, 1], or what
-            :func:`pack_mask` makes of the first two, which is what the kernel reads.
-        distance: one of ``DISTANCES``.
+        mask: ``(B, K, u)``, or ``(K, u)`` for all queries: bool or uint8 (0 or 1), or what :func:`pack_mask` makes
+            of them, which is what the kernel reads.
+        kind: one of ``KINDS``.
 
     Returns:
         ``(plain, mutated)``, each ``(B, K)``, differentiable (once) by ``q``, ``table`` and ``positive``.
 
     Raises:
-        InputError: shapes or the distance's name do not fit.
+        InputError: shapes or the kind's name do not fit.
         IndexError: an index lies outside the table.
     """
-    units = _check_gathered(distance, q, table, index)
-    shared = (index.shape[1], -(-units // 64) if mask.dtype == torch.int64 else units)
-    if positive.shape != q.shape or mask.shape not in (shared, (len(q), *shared)):
-        raise InputError(
-            f"positive must be {tuple(q.shape)} and mask {(len(q), *shared)} or {shared}, "
-            f"got {tuple(positive.shape)} and {tuple(mask.shape)}"
-        )
-    return _form(q, table, positive).gathered_masked(q, table, index, positive, mask.detach(), distance)
+    units = _check_gathered(kind, q, table, index)
+    shared = (index.shape[1], _mask_width(mask, units))
+    _check_masked(q, positive, mask, [(len(q), *shared), shared])
+    return _form(q, table, positive).gathered_masked(q, table, index, positive, mask, kind)
 
 
 def pack_mask(mask: Tensor) -> Tensor:
@@ -154,6 +148,31 @@ def pack_mask(mask: Tensor) -> Tensor:
     if mask.dtype not in (torch.bool, torch.uint8):
         raise InputError(f"only a mask of bool or uint8 can be packed, got {mask.dtype}")
     return _form(mask).pack_mask(mask)
+
+
+def softmax_loss(positive: Tensor, negatives: Tensor, label: float = 0.0) -> Tensor:
+    r"""Cross entropy of the softmax over each positive and its negatives.
+
+    .. math:: -\log p_+ - y \sum_k \log p_k
+
+    Large scores cancel, each against the partition, before anything is summed.
+
+    Args:
+        positive: scores ``(B,)``.
+        negatives: scores ``(B, K)``.
+        label: y, that of each negative; the positive's is 1.
+
+    Returns:
+        Losses ``(B,)``, differentiable (once on the compiled path), of float32 at least.
+
+    Raises:
+        InputError: the shapes do not fit.
+    """
+    if negatives.dim() != 2 or positive.shape != negatives.shape[:1]:
+        raise InputError(
+            f"positive must be (B,) and negatives (B, K), got {tuple(positive.shape)} and {tuple(negatives.shape)}"
+        )
+    return _form(positive, negatives).softmax_loss(positive, negatives, label)
 
 
 def count_better(scores: Tensor, true_scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -208,21 +227,35 @@ def _switched_off() -> bool:
     return os.environ.get("EMUGRAPH_KERNELS", "").casefold() in {"off", "0", "false", "no"}
 
 
-def _check(distance: str, q: Tensor, e: Tensor) -> int:
+def _check(kind: str, q: Tensor, e: Tensor) -> int:
     """Refuse what does not fit, and give the number of units."""
-    if distance not in DISTANCES:
-        raise InputError(f"unknown distance {distance!r}; known: {', '.join(DISTANCES)}.{nearest(distance, DISTANCES)}")
+    if kind not in KINDS:
+        raise InputError(f"unknown kind of score {kind!r}; known: {', '.join(KINDS)}.{nearest(kind, KINDS)}")
     if q.dim() != 2 or e.dim() != 2 or q.shape[1] != e.shape[1]:
         raise InputError(f"queries and candidates must be (B, w) and (K, w), got {tuple(q.shape)} and {tuple(e.shape)}")
-    if distance != "modulus":
+    if kind != "modulus":
         return q.shape[1]
     if q.shape[1] % 2:
         raise InputError(f"a complex row needs an even width: real parts, then imaginary parts; got {q.shape[1]}")
     return q.shape[1] // 2
 
 
-def _check_gathered(distance: str, q: Tensor, table: Tensor, index: Tensor) -> int:
-    units = _check(distance, q, table)
+def _check_masked(q: Tensor, positive: Tensor, mask: Tensor, shapes: list[tuple[int, ...]]) -> None:
+    if mask.dtype not in (torch.bool, torch.uint8, torch.int64):
+        raise InputError(f"a mask must be of bool or uint8, or packed into int64, got {mask.dtype}")
+    if positive.shape != q.shape or mask.shape not in shapes:
+        raise InputError(
+            f"positive must be {tuple(q.shape)} and mask {' or '.join(map(str, shapes))}, "
+            f"got {tuple(positive.shape)} and {tuple(mask.shape)}"
+        )
+
+
+def _mask_width(mask: Tensor, units: int) -> int:
+    return -(-units // 64) if mask.dtype == torch.int64 else units
+
+
+def _check_gathered(kind: str, q: Tensor, table: Tensor, index: Tensor) -> int:
+    units = _check(kind, q, table)
     if index.dim() != 2 or len(index) != len(q) or index.dtype != torch.int64:
         raise InputError(f"index must be ({len(q)}, K) of int64, got {tuple(index.shape)} of {index.dtype}")
     return units

@@ -19,6 +19,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,7 +30,9 @@ from emugraph.files import cache_root, replacing
 
 logger = logging.getLogger("emugraph")
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("distance.cpp", "rank.cpp"))
+SOURCE_NAMES = ("pairwise.cpp", "gathered.cpp", "softmax.cpp", "rank.cpp")
+SOURCES = tuple(Path(__file__).with_name(name) for name in SOURCE_NAMES)
+HEADERS = tuple(Path(__file__).with_name(name) for name in ("vectors.h", "terms.h"))
 # No -ffast-math: a NaN must stay a NaN. Nothing here reads errno or floating-point exception flags.
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
 # Passes of GCC's that take a third of the time and win nothing on loops that are written out in vectors already.
@@ -150,7 +153,7 @@ def _torch_openmp() -> Path | None:
 
 def _key(compiler: list[str], version: str, recipe: Recipe) -> str:
     parts = [*compiler, version, *FLAGS, *recipe.compile_flags, *recipe.link_flags, _processor()]
-    parts += [source.read_text(encoding="utf-8") for source in SOURCES]
+    parts += [source.read_text(encoding="utf-8") for source in (*SOURCES, *HEADERS)]
     return _digest("\0".join(parts).encode())
 
 
@@ -174,8 +177,12 @@ def _compile(compiler: list[str], recipe: Recipe, folder: Path) -> Path:
         BuildError: the compiler refuses.
     """
     objects = [folder / f"{source.stem}.o" for source in SOURCES]
-    for source, target in zip(SOURCES, objects, strict=True):
-        _run([*compiler, *FLAGS, *recipe.compile_flags, "-c", str(source), "-o", str(target)])
+    commands = [
+        [*compiler, *FLAGS, *recipe.compile_flags, "-c", str(source), "-o", str(target)]
+        for source, target in zip(SOURCES, objects, strict=True)
+    ]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(_run, commands))
     built = folder / "kernels.so"
     # -z defs: an unresolved name is an error here rather than a crash later.
     _run([*compiler, "-shared", "-Wl,-z,defs", "-o", str(built), *map(str, objects), *recipe.link_flags])

@@ -15,15 +15,17 @@ from torch.autograd.function import once_differentiable
 CHUNK = 1 << 22  # elements of the largest temporary tensor without gradients: 16 MB of float32
 
 
-def components(q: Tensor, e: Tensor, distance: str) -> Tensor:
-    """What the distance adds up, unit by unit: shapes broadcast, the last dimension is the number of units.
+def components(q: Tensor, e: Tensor, kind: str) -> Tensor:
+    """What a score adds up, unit by unit: shapes broadcast, the last dimension is the number of units.
 
-    For ``"l2"`` these are the squares, before the root. At zero the gradient is zero.
+    For ``"l2"`` these are the squares, before the root. At zero a distance's gradient is zero.
     """
+    if kind == "dot":
+        return q * e
     difference = q - e
-    if distance == "l1":
+    if kind == "l1":
         return difference.abs()
-    if distance == "l2":
+    if kind == "l2":
         return difference.square()
     return _Modulus.apply(*difference.chunk(2, dim=-1))
 
@@ -45,22 +47,26 @@ class _Modulus(torch.autograd.Function):
         return scaled * real, scaled * imaginary
 
 
-def outer(total: Tensor, distance: str) -> Tensor:
+def outer(total: Tensor, kind: str) -> Tensor:
     """The score for a sum of components: minus the sum, or minus its root, whose gradient at zero is zero here."""
-    if distance != "l2":
+    if kind == "dot":
+        return total
+    if kind != "l2":
         return -total
     zero = total == 0
     return -torch.where(zero, total, total.masked_fill(zero, 1).sqrt())
 
 
-def pairwise(q: Tensor, e: Tensor, distance: str) -> Tensor:
-    if distance == "l1":
+def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
+    if kind == "dot":
+        return q @ e.T
+    if kind == "l1":
         return -torch.cdist(q, e, p=1.0)
-    if distance == "l2":
+    if kind == "l2":
         return -torch.cdist(q, e, p=2.0, compute_mode="donot_use_mm_for_euclid_dist")
 
     def block(queries: slice, candidates: slice) -> Tensor:
-        return outer(components(q[queries, None], e[candidates], distance).sum(-1), distance)
+        return outer(components(q[queries, None], e[candidates], kind).sum(-1), kind)
 
     whole = needs_gradient(q, e)
     columns = slices(len(e), q.shape[1], whole)
@@ -68,40 +74,42 @@ def pairwise(q: Tensor, e: Tensor, distance: str) -> Tensor:
     return torch.cat([torch.cat([block(b, k) for k in columns], dim=1) for b in rows])
 
 
-def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, distance: str) -> tuple[Tensor, Tensor]:
-    mask = mask.to(q.dtype)
-    taken = components(q, positive, distance) @ mask.T  # (B, K)
+def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    phi_positive = components(q, positive, kind)  # (B, u)
+    mask = floats(mask, phi_positive)
+    taken = phi_positive @ mask.T  # (B, K)
+    if kind == "dot":
+        return q @ e.T, taken + q @ (e * (1 - mask)).T
 
     def block(queries: slice) -> tuple[Tensor, Tensor]:
-        phi = components(q[queries, None], e, distance)  # (b, K, u)
+        phi = components(q[queries, None], e, kind)  # (b, K, u)
         kept = torch.einsum("bku,ku->bk", phi, 1 - mask)
-        return outer(phi.sum(-1), distance), outer(taken[queries] + kept, distance)
+        return outer(phi.sum(-1), kind), outer(taken[queries] + kept, kind)
 
     pieces = [block(b) for b in slices(len(q), e.numel(), needs_gradient(q, e, positive))]
     plain, mutated = zip(*pieces, strict=True)
     return torch.cat(plain), torch.cat(mutated)
 
 
-def gathered(q: Tensor, table: Tensor, index: Tensor, distance: str) -> Tensor:
+def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
     def block(queries: slice) -> Tensor:
-        phi = components(q[queries, None], table[index[queries]], distance)  # (b, K, u)
-        return outer(phi.sum(-1), distance)
+        phi = components(q[queries, None], table[index[queries]], kind)  # (b, K, u)
+        return outer(phi.sum(-1), kind)
 
     return torch.cat([block(b) for b in slices(len(q), index.shape[1] * q.shape[1], needs_gradient(q, table))])
 
 
 def gathered_masked(
-    q: Tensor, table: Tensor, index: Tensor, positive: Tensor, mask: Tensor, distance: str
+    q: Tensor, table: Tensor, index: Tensor, positive: Tensor, mask: Tensor, kind: str
 ) -> tuple[Tensor, Tensor]:
-    phi_positive = components(q, positive, distance)  # (B, u)
-    if mask.dtype == torch.int64:
-        mask = unpack_mask(mask, phi_positive.shape[1])
+    phi_positive = components(q, positive, kind)  # (B, u)
+    mask = floats(mask, phi_positive)
 
     def block(queries: slice) -> tuple[Tensor, Tensor]:
-        phi = components(q[queries, None], table[index[queries]], distance)  # (b, K, u)
-        share = (mask[queries] if mask.dim() == 3 else mask).to(q.dtype)
+        phi = components(q[queries, None], table[index[queries]], kind)  # (b, K, u)
+        share = mask[queries] if mask.dim() == 3 else mask
         mixed = share * phi_positive[queries, None] + (1 - share) * phi
-        return outer(phi.sum(-1), distance), outer(mixed.sum(-1), distance)
+        return outer(phi.sum(-1), kind), outer(mixed.sum(-1), kind)
 
     whole = needs_gradient(q, table, positive)
     plain, mutated = zip(*[block(b) for b in slices(len(q), index.shape[1] * q.shape[1], whole)], strict=True)
@@ -116,6 +124,11 @@ def pack_mask(mask: Tensor) -> Tensor:
     return (bits.unflatten(-1, (words, 64)) << torch.arange(64, device=mask.device)).sum(-1)
 
 
+def floats(mask: Tensor, phi: Tensor) -> Tensor:
+    """A mask, packed or not, as zeros and ones of the type of what units add, ``(..., u)``."""
+    return (unpack_mask(mask, phi.shape[-1]) if mask.dtype == torch.int64 else mask).to(phi.dtype)
+
+
 def unpack_mask(packed: Tensor, units: int) -> Tensor:
     """The inverse of :func:`pack_mask`: bits ``(..., words)`` to zeros and ones ``(..., units)`` of int64."""
     bits = packed[..., None] >> torch.arange(64, device=packed.device)  # (..., words, 64)
@@ -125,6 +138,14 @@ def unpack_mask(packed: Tensor, units: int) -> Tensor:
 def count_better(scores: Tensor, true_scores: Tensor) -> tuple[Tensor, Tensor]:
     truth = true_scores[:, None]
     return (scores > truth).sum(1), (scores < truth).sum(1)
+
+
+def softmax_loss(positive: Tensor, negatives: Tensor, label: float) -> Tensor:
+    if positive.dtype.itemsize < 4:  # sums over many negatives want float32 at least
+        positive, negatives = positive.float(), negatives.float()
+    log_sum = torch.logsumexp(torch.cat([positive.unsqueeze(1), negatives], dim=1), dim=1)  # (B,)
+    loss = log_sum - positive
+    return loss + label * (log_sum.unsqueeze(1) - negatives).sum(dim=1) if label else loss
 
 
 def slices(count: int, elements: int, whole: bool) -> list[slice]:

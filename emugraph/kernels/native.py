@@ -11,7 +11,7 @@ from torch.autograd.function import once_differentiable
 
 from emugraph.kernels.build import library
 
-CODES = {"l1": 0, "l2": 1, "modulus": 2}  # enum Distance in distance.cpp
+CODES = {"l1": 0, "l2": 1, "modulus": 2, "dot": 3}  # enum Score in terms.h
 
 
 def available() -> bool:
@@ -19,29 +19,27 @@ def available() -> bool:
     return library().handle is not None
 
 
-def pairwise(q: Tensor, e: Tensor, distance: str) -> Tensor:
-    return _Pairwise.apply(q, e, distance)
+def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
+    return _Pairwise.apply(q, e, kind)
 
 
-def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, distance: str) -> tuple[Tensor, Tensor]:
-    return _PairwiseMasked.apply(q, e, positive, mask.to(q.dtype), distance)
+def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    return _PairwiseMasked.apply(q, e, positive, pack_mask(mask), kind)
 
 
-def gathered(q: Tensor, table: Tensor, index: Tensor, distance: str) -> Tensor:
-    return _Gathered.apply(q, table, index, distance)
+def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
+    return _Gathered.apply(q, table, index, kind)
 
 
 def gathered_masked(
-    q: Tensor, table: Tensor, index: Tensor, positive: Tensor, mask: Tensor, distance: str
+    q: Tensor, table: Tensor, index: Tensor, positive: Tensor, mask: Tensor, kind: str
 ) -> tuple[Tensor, Tensor]:
-    if mask.dtype in (torch.bool, torch.uint8):
-        mask = pack_mask(mask)
-    elif mask.dtype != torch.int64:
-        mask = mask.to(q.dtype)
-    return _GatheredMasked.apply(q, table, index, positive, mask, distance)
+    return _GatheredMasked.apply(q, table, index, positive, pack_mask(mask), kind)
 
 
 def pack_mask(mask: Tensor) -> Tensor:
+    if mask.dtype == torch.int64:  # packed already
+        return mask
     mask = mask.contiguous()
     *shape, units = mask.shape
     packed = mask.new_empty(*shape, -(-units // 64), dtype=torch.int64)
@@ -56,78 +54,102 @@ def count_better(scores: Tensor, true_scores: Tensor) -> tuple[Tensor, Tensor]:
     return greater, less
 
 
+def softmax_loss(positive: Tensor, negatives: Tensor, label: float) -> Tensor:
+    return _SoftmaxLoss.apply(positive, negatives, label)
+
+
+class _SoftmaxLoss(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, positive: Tensor, negatives: Tensor, label: float) -> Tensor:
+        positive, negatives = positive.contiguous(), negatives.contiguous()
+        losses, partitions = torch.empty_like(positive), positive.new_empty(len(positive), 2)
+        labels = torch.tensor([label])
+        _call("emugraph_softmax_loss", positive, negatives, labels, *negatives.shape, losses, partitions)
+        ctx.save_for_backward(positive, negatives, labels, partitions)
+        return losses
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        positive, negatives, labels, partitions = ctx.saved_tensors
+        by_positive, by_negatives = torch.empty_like(positive), torch.empty_like(negatives)
+        inputs = (positive, negatives, labels, partitions, gradient.contiguous())
+        _call("emugraph_softmax_loss_backward", *inputs, *negatives.shape, by_positive, by_negatives)
+        return by_positive, by_negatives, None
+
+
 class _Pairwise(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, e: Tensor, distance: str) -> Tensor:
+    def forward(ctx: Any, q: Tensor, e: Tensor, kind: str) -> Tensor:
         q, e = q.contiguous(), e.contiguous()
         scores = q.new_empty(len(q), len(e))  # (B, K)
-        _call("emugraph_pairwise", CODES[distance], q, e, None, None, *_sizes(q, e, distance), scores, None)
-        _remember(ctx, distance, (q, e), (scores,))
+        _call("emugraph_pairwise", CODES[kind], q, e, None, None, *_sizes(q, e, kind), scores, None)
+        _remember(ctx, kind, (q, e), (scores,))
         return scores
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (q, e), roots = _recall(ctx, 2)
-        dq, de, _ = _pairwise_backward(q, e, None, None, (gradient, None), roots, ctx.distance)
+        dq, de, _ = _pairwise_backward(q, e, None, None, (gradient, None), roots, ctx.kind)
         return dq, de, None
 
 
 class _PairwiseMasked(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, distance: str) -> tuple[Tensor, Tensor]:
+    def forward(ctx: Any, q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         q, e, positive, mask = (x.contiguous() for x in (q, e, positive, mask))
         scores, mutated = q.new_empty(len(q), len(e)), q.new_empty(len(q), len(e))  # (B, K)
-        sizes = _sizes(q, e, distance)
-        _call("emugraph_pairwise", CODES[distance], q, e, positive, mask, *sizes, scores, mutated)
-        _remember(ctx, distance, (q, e, positive, mask), (scores, mutated))
+        sizes = _sizes(q, e, kind)
+        _call("emugraph_pairwise", CODES[kind], q, e, positive, mask, *sizes, scores, mutated)
+        _remember(ctx, kind, (q, e, positive, mask), (scores, mutated))
         return scores, mutated
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         (q, e, positive, mask), roots = _recall(ctx, 4)
-        return *_pairwise_backward(q, e, positive, mask, gradients, roots, ctx.distance), None, None
+        return *_pairwise_backward(q, e, positive, mask, gradients, roots, ctx.kind), None, None
 
 
 class _Gathered(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, table: Tensor, index: Tensor, distance: str) -> Tensor:
+    def forward(ctx: Any, q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
         q, table, index = (x.contiguous() for x in (q, table, index))
         scores = q.new_empty(index.shape)  # (B, K)
-        sizes = _gathered_sizes(q, table, index, distance)
-        _call("emugraph_gathered", CODES[distance], q, table, index, None, *_mask(None), *sizes, scores, None)
-        _remember(ctx, distance, (q, table, index), (scores,))
+        sizes = _gathered_sizes(q, table, index, kind)
+        _call("emugraph_gathered", CODES[kind], q, table, index, None, *_mask(None), *sizes, scores, None)
+        _remember(ctx, kind, (q, table, index), (scores,))
         return scores
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (q, table, index), roots = _recall(ctx, 3)
-        dq, dtable, _ = _gathered_backward(q, table, index, None, None, (gradient, None), roots, ctx.distance)
+        dq, dtable, _ = _gathered_backward(q, table, index, None, None, (gradient, None), roots, ctx.kind)
         return dq, dtable, None, None
 
 
 class _GatheredMasked(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, table: Tensor, index: Tensor, positive: Tensor, mask: Tensor, distance: str
+        ctx: Any, q: Tensor, table: Tensor, index: Tensor, positive: Tensor, mask: Tensor, kind: str
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         q, table, index, positive, mask = (x.contiguous() for x in (q, table, index, positive, mask))
         scores, mutated = q.new_empty(index.shape), q.new_empty(index.shape)  # (B, K)
-        sizes = _gathered_sizes(q, table, index, distance)
+        sizes = _gathered_sizes(q, table, index, kind)
         arguments = (q, table, index, positive, *_mask(mask), *sizes, scores, mutated)
-        _call("emugraph_gathered", CODES[distance], *arguments)
-        _remember(ctx, distance, (q, table, index, positive, mask), (scores, mutated))
+        _call("emugraph_gathered", CODES[kind], *arguments)
+        _remember(ctx, kind, (q, table, index, positive, mask), (scores, mutated))
         return scores, mutated
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         (q, table, index, positive, mask), roots = _recall(ctx, 5)
-        dq, dtable, dpositive = _gathered_backward(q, table, index, positive, mask, gradients, roots, ctx.distance)
+        dq, dtable, dpositive = _gathered_backward(q, table, index, positive, mask, gradients, roots, ctx.kind)
         return dq, dtable, None, dpositive, None, None
 
 
@@ -138,7 +160,7 @@ def _pairwise_backward(
     mask: Tensor | None,
     gradients: tuple[Tensor | None, ...],
     roots: tuple[Tensor | None, ...],
-    distance: str,
+    kind: str,
 ) -> tuple[Tensor | None, ...]:
     plain, mutated = (None if gradient is None else gradient.contiguous() for gradient in gradients)
     if mutated is None:
@@ -147,8 +169,8 @@ def _pairwise_backward(
             return None, None, None
     dq, de = torch.empty_like(q), torch.empty_like(e)
     dpositive = None if positive is None else torch.empty_like(positive)
-    inputs, sizes = (q, e, positive, mask, plain, mutated), _sizes(q, e, distance)
-    _call("emugraph_pairwise_backward", CODES[distance], *inputs, *roots, *sizes, dq, de, dpositive)
+    inputs, sizes = (q, e, positive, mask, plain, mutated), _sizes(q, e, kind)
+    _call("emugraph_pairwise_backward", CODES[kind], *inputs, *roots, *sizes, dq, de, dpositive)
     return dq, de, dpositive
 
 
@@ -160,7 +182,7 @@ def _gathered_backward(
     mask: Tensor | None,
     gradients: tuple[Tensor | None, ...],
     roots: tuple[Tensor | None, ...],
-    distance: str,
+    kind: str,
 ) -> tuple[Tensor | None, ...]:
     plain, mutated = (None if gradient is None else gradient.contiguous() for gradient in gradients)
     if mutated is None:
@@ -170,15 +192,15 @@ def _gathered_backward(
     dq, dtable = torch.empty_like(q), torch.empty_like(table)
     dpositive = None if positive is None else torch.empty_like(positive)
     inputs = (q, table, index, positive, *_mask(mask), plain, mutated)
-    sizes = _gathered_sizes(q, table, index, distance)
-    _call("emugraph_gathered_backward", CODES[distance], *inputs, *roots, *sizes, dq, dtable, dpositive)
+    sizes = _gathered_sizes(q, table, index, kind)
+    _call("emugraph_gathered_backward", CODES[kind], *inputs, *roots, *sizes, dq, dtable, dpositive)
     return dq, dtable, dpositive
 
 
-def _remember(ctx: Any, distance: str, inputs: tuple[Tensor, ...], scores: tuple[Tensor, ...]) -> None:
+def _remember(ctx: Any, kind: str, inputs: tuple[Tensor, ...], scores: tuple[Tensor, ...]) -> None:
     """Save what the backward pass needs; of the scores only those that a square root was taken for."""
-    ctx.distance = distance
-    ctx.save_for_backward(*inputs, *(scores if distance == "l2" else ()))
+    ctx.kind = kind
+    ctx.save_for_backward(*inputs, *(scores if kind == "l2" else ()))
 
 
 def _recall(ctx: Any, inputs: int) -> tuple[tuple[Tensor, ...], tuple[Tensor | None, ...]]:
@@ -187,24 +209,20 @@ def _recall(ctx: Any, inputs: int) -> tuple[tuple[Tensor, ...], tuple[Tensor | N
     return saved[:inputs], (*saved[inputs:], None, None)[:2]
 
 
-def _sizes(q: Tensor, e: Tensor, distance: str) -> tuple[int, int, int]:
+def _sizes(q: Tensor, e: Tensor, kind: str) -> tuple[int, int, int]:
     """Queries, candidates, units."""
-    return len(q), len(e), q.shape[1] // (2 if distance == "modulus" else 1)
+    return len(q), len(e), q.shape[1] // (2 if kind == "modulus" else 1)
 
 
-def _gathered_sizes(q: Tensor, table: Tensor, index: Tensor, distance: str) -> tuple[int, int, int, int]:
+def _gathered_sizes(q: Tensor, table: Tensor, index: Tensor, kind: str) -> tuple[int, int, int, int]:
     """Queries, candidates, rows of the table, units."""
-    queries, rows, units = _sizes(q, table, distance)
+    queries, rows, units = _sizes(q, table, kind)
     return queries, index.shape[1], rows, units
 
 
 def _mask(mask: Tensor | None) -> tuple[Tensor | int | None, ...]:
-    """The C arguments for a mask, packed or floats, ``(B, K, ...)`` or for all queries ``(K, ...)``."""
-    if mask is None:
-        return None, 0, 0, 0
-    words = mask.shape[-1]
-    query_stride = mask.shape[-2] * words if mask.dim() == 3 else 0
-    return mask, query_stride, words, int(mask.dtype == torch.int64)
+    """The C arguments for a packed mask, ``(B, K, words)`` or for all queries ``(K, words)``: it and its stride."""
+    return mask, 0 if mask is None or mask.dim() == 2 else mask.shape[-2] * mask.shape[-1]
 
 
 def _call(name: str, *arguments: Tensor | int | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from emugraph.kernels import pairwise_masked
 from emugraph.models.base import Model, taken_from_positive
 
 
@@ -21,6 +22,8 @@ class Bilinear(Model):
         return (candidate @ query.unsqueeze(-1)).squeeze(-1) if candidate.ndim == 3 else (query * candidate).sum(-1)
 
     def score_mutated(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        if candidate.ndim == 2:
+            return pairwise_masked(query, candidate, positive, mask, "dot")
         plain = self.score_negatives(query, candidate)
         left = candidate.masked_fill(mask, 0)
         taken = taken_from_positive(query * positive, mask)

@@ -15,7 +15,7 @@ class Distance(Model):
     """A score that is minus a distance; all pairs go through the fused kernels."""
 
     distance: ClassVar[str]
-    """The distance's name in :mod:`emugraph.kernels`."""
+    """The kind of score in :mod:`emugraph.kernels`."""
 
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:
         return pairwise(query, candidate, self.distance)

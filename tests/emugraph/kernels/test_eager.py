@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from emugraph.kernels import DISTANCES, eager
+from emugraph.kernels import KINDS, eager
 
-distances = pytest.mark.parametrize("distance", DISTANCES)
+distances = pytest.mark.parametrize("distance", KINDS)
 
 
 def rows(*shape: int) -> Tensor:

@@ -22,7 +22,7 @@ EVERY_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[
 class Case:
     """Inputs of ``gathered_masked``, which the other functions are special cases of."""
 
-    distance: str
+    kind: str
     q: Tensor  # (B, w)
     table: Tensor  # (N, w)
     index: Tensor  # (B, K)
@@ -45,49 +45,55 @@ def slow(case: Case) -> Expected:
     """One query and one candidate at a time, in float64."""
     q, table, positive, mask = (np.asarray(t, dtype=float) for t in (case.q, case.table, case.positive, case.mask))
     B, K = case.index.shape
-    parts = 2 if case.distance == "modulus" else 1
+    parts = 2 if case.kind == "modulus" else 1
     found = Expected(np.zeros((B, K)), np.zeros((B, K)), *(np.zeros_like(x) for x in (q, table, positive)))
 
-    def terms(x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """What each unit adds ``(u,)``, and the derivative ``(w,)`` by the difference."""
-        if case.distance == "l2":
-            return x**2, 2 * x
+    def terms(query: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """What each unit adds ``(u,)``, and the derivatives ``(w,)`` by the query and by the row."""
+        x = query - row
+        if case.kind == "dot":
+            return query * row, row, query
+        if case.kind == "l2":
+            return x**2, 2 * x, -2 * x
         lengths = np.sqrt((x.reshape(parts, -1) ** 2).sum(0))
-        return lengths, x / np.tile(np.where(lengths == 0, 1, lengths), parts)
+        slope = x / np.tile(np.where(lengths == 0, 1, lengths), parts)
+        return lengths, slope, -slope
 
     def score(total: float) -> tuple[float, float]:
         """The score and its derivative by the sum."""
-        if case.distance == "l2":
+        if case.kind == "dot":
+            return total, 1.0
+        if case.kind == "l2":
             return -math.sqrt(total), -0.5 / math.sqrt(total) if total else 0.0
         return -total, -1.0
 
     for b in range(B):
         for k in range(K):
             n, share = int(case.index[b, k]), mask[b, k]
-            negative, by_negative = terms(q[b] - table[n])
-            taken, by_positive = terms(q[b] - positive[b])
+            negative, *by_negative = terms(q[b], table[n])
+            taken, *by_positive = terms(q[b], positive[b])
             found.plain[b, k], slope = score(negative.sum())
             found.mutated[b, k], mutated_slope = score((share * taken + (1 - share) * negative).sum())
             slope *= float(case.plain_gradient[b, k])
             mutated_slope *= float(case.mutated_gradient[b, k])
-            by_negative *= np.tile(slope + mutated_slope * (1 - share), parts)
-            by_positive *= np.tile(mutated_slope * share, parts)
-            found.dq[b] += by_negative + by_positive
-            found.dtable[n] -= by_negative
-            found.dpositive[b] -= by_positive
+            left = np.tile(slope + mutated_slope * (1 - share), parts)
+            mixed = np.tile(mutated_slope * share, parts)
+            found.dq[b] += by_negative[0] * left + by_positive[0] * mixed
+            found.dtable[n] += by_negative[1] * left
+            found.dpositive[b] += by_positive[1] * mixed
     return found
 
 
-def make_case(distance: str, B: int, K: int, N: int, u: int, seed: int, ties: bool = False) -> Case:
+def make_case(kind: str, B: int, K: int, N: int, u: int, seed: int, ties: bool = False) -> Case:
     generator = torch.Generator().manual_seed(seed)
-    w = 2 * u if distance == "modulus" else u
+    w = 2 * u if kind == "modulus" else u
 
     def rows(n: int) -> Tensor:
         x = torch.randn(n, w, generator=generator)
         return x.round() / 2 if ties else x  # halves: many differences are exactly 0
 
     return Case(
-        distance,
+        kind,
         rows(B),
         rows(N),
         torch.randint(N, (B, K), generator=generator),
@@ -104,14 +110,18 @@ def close(actual: Tensor | None, expected: np.ndarray) -> None:
     np.testing.assert_allclose(actual.detach().numpy(), expected, rtol=1e-5, atol=3e-6 * scale)
 
 
+def given_as(mask: Tensor, form: str) -> Tensor:
+    return {"bool": mask, "uint8": mask.to(torch.uint8), "packed": kernels.pack_mask(mask)}[form]
+
+
 def leaves(*tensors: Tensor) -> list[Tensor]:
     return [tensor.clone().requires_grad_() for tensor in tensors]
 
 
-distances = pytest.mark.parametrize("distance", kernels.DISTANCES)
+kinds = pytest.mark.parametrize("kind", kernels.KINDS)
 cases = st.builds(
     make_case,
-    st.sampled_from(kernels.DISTANCES),
+    st.sampled_from(kernels.KINDS),
     B=st.integers(1, 12),
     K=st.integers(1, 20),
     N=st.integers(1, 12),
@@ -129,23 +139,19 @@ class TestAgainstTheSlowLoop:
         case.mutated_gradient.zero_()
         expected = slow(case)
         q, table = leaves(case.q, case.table)
-        scores = kernels.gathered(q, table, case.index, case.distance)
+        scores = kernels.gathered(q, table, case.index, case.kind)
         scores.backward(case.plain_gradient)
         close(scores, expected.plain)
         close(q.grad, expected.dq)
         close(table.grad, expected.dtable)
 
     @EVERY_EXAMPLE
-    @given(cases, st.sampled_from(["bool", "uint8", "packed", "float"]))
-    def test_gathered_masked(self, case: Case, kind: str) -> None:
-        if kind == "float":
-            case.mask = case.mask * 0.75
-        mask = {"uint8": case.mask.to(torch.uint8), "packed": None}.get(kind, case.mask)
-        if mask is None:
-            mask = kernels.pack_mask(case.mask)
+    @given(cases, st.sampled_from(["bool", "uint8", "packed"]))
+    def test_gathered_masked(self, case: Case, form_of_mask: str) -> None:
+        mask = given_as(case.mask, form_of_mask)
         expected = slow(case)
         q, table, positive = leaves(case.q, case.table, case.positive)
-        plain, mutated = kernels.gathered_masked(q, table, case.index, positive, mask, case.distance)
+        plain, mutated = kernels.gathered_masked(q, table, case.index, positive, mask, case.kind)
         torch.autograd.backward((plain, mutated), (case.plain_gradient, case.mutated_gradient))
         close(plain, expected.plain)
         close(mutated, expected.mutated)
@@ -161,7 +167,7 @@ class TestAgainstTheSlowLoop:
         expected = slow(case)
         q, table, positive = leaves(case.q, case.table, case.positive)
         mask = kernels.pack_mask(shared) if packed else shared
-        plain, mutated = kernels.gathered_masked(q, table, case.index, positive, mask, case.distance)
+        plain, mutated = kernels.gathered_masked(q, table, case.index, positive, mask, case.kind)
         torch.autograd.backward((plain, mutated), (case.plain_gradient, case.mutated_gradient))
         close(plain, expected.plain)
         close(mutated, expected.mutated)
@@ -179,25 +185,25 @@ class TestAgainstTheSlowLoop:
         case.mask = case.mask[:, :1].expand(-1, len(case.table), -1)
         expected = slow(case)
         q, e = leaves(case.q, case.table)
-        scores = kernels.pairwise(q, e, case.distance)
+        scores = kernels.pairwise(q, e, case.kind)
         scores.backward(case.plain_gradient)
         close(scores, expected.plain)
         close(q.grad, expected.dq)
         close(e.grad, expected.dtable)
 
     @EVERY_EXAMPLE
-    @given(cases, st.sampled_from(["bool", "uint8", "float"]), st.sampled_from(["both", "plain", "mutated"]))
-    def test_pairwise_masked(self, case: Case, kind: str, used: str) -> None:
+    @given(cases, st.sampled_from(["bool", "uint8", "packed"]), st.sampled_from(["both", "plain", "mutated"]))
+    def test_pairwise_masked(self, case: Case, form_of_mask: str, used: str) -> None:
         generator = torch.Generator().manual_seed(2)
         shared = torch.rand(len(case.table), case.mask.shape[-1], generator=generator) < 0.6  # (K, u)
-        mask = {"bool": shared, "uint8": shared.to(torch.uint8), "float": shared * 0.25}[kind]
+        mask = given_as(shared, form_of_mask)
         case.index = torch.arange(len(case.table)).expand(len(case.q), -1)
-        case.mask = mask.expand(len(case.q), -1, -1)
+        case.mask = shared.expand(len(case.q), -1, -1)
         case.plain_gradient = torch.randn(case.index.shape, generator=generator) * (used != "mutated")
         case.mutated_gradient = torch.randn(case.index.shape, generator=generator) * (used != "plain")
         expected = slow(case)
         q, e, positive = leaves(case.q, case.table, case.positive)
-        plain, mutated = kernels.pairwise_masked(q, e, positive, mask, case.distance)
+        plain, mutated = kernels.pairwise_masked(q, e, positive, mask, case.kind)
         close(plain, expected.plain)
         close(mutated, expected.mutated)
         loss = {"both": (plain, mutated), "plain": (plain,), "mutated": (mutated,)}[used]
@@ -208,17 +214,17 @@ class TestAgainstTheSlowLoop:
         if used != "plain":
             close(positive.grad, expected.dpositive)
 
-    @distances
-    def test_larger_than_a_patch(self, distance: str) -> None:
+    @kinds
+    def test_larger_than_a_patch(self, kind: str) -> None:
         """More queries, candidates and units than one tile, patch or range holds, against plain float64 PyTorch."""
         for B, K in ((150, 300), (301, 139)):
-            case = make_case(distance, B, K, K, 37, seed=B)
+            case = make_case(kind, B, K, K, 37, seed=B)
             mask = torch.rand(K, 37, generator=torch.Generator().manual_seed(3)) < 0.6
             ours = leaves(case.q, case.table, case.positive)
             exact = leaves(case.q.double(), case.table.double(), case.positive.double())
-            plain, mutated = kernels.pairwise_masked(*ours, mask, distance)
+            plain, mutated = kernels.pairwise_masked(*ours, mask, kind)
             torch.autograd.backward((plain, mutated), (case.plain_gradient, case.mutated_gradient))
-            wanted = kernels.eager.pairwise_masked(*exact, mask, distance)
+            wanted = kernels.eager.pairwise_masked(*exact, mask, kind)
             torch.autograd.backward(wanted, (case.plain_gradient.double(), case.mutated_gradient.double()))
             close(plain, wanted[0].detach().numpy())
             close(mutated, wanted[1].detach().numpy())
@@ -245,12 +251,17 @@ class TestByHand:
         plain, mutated = kernels.pairwise_masked(q, e, positive, torch.tensor([[True, False]]), "l1")
         assert (plain.item(), mutated.item()) == (-30.0, -21.0)
 
-    @distances
-    def test_no_gradient_where_query_and_candidate_are_the_same(self, distance: str) -> None:
+    def test_dot(self) -> None:
+        q, e, positive = torch.tensor([[1.0, -2.0]]), torch.tensor([[3.0, 4.0]]), torch.tensor([[5.0, 6.0]])
+        plain, mutated = kernels.pairwise_masked(q, e, positive, torch.tensor([[False, True]]), "dot")
+        assert (plain.item(), mutated.item()) == (-5.0, -9.0)  # 3 - 8, 3 - 12
+
+    @pytest.mark.parametrize("kind", ["l1", "l2", "modulus"])
+    def test_no_gradient_where_query_and_candidate_are_the_same(self, kind: str) -> None:
         q, e, positive = leaves(*[torch.full((3, 10), 0.3)] * 3)
-        mask = torch.ones(3, 10 if distance != "modulus" else 5, dtype=torch.bool)
+        mask = torch.ones(3, 10 if kind != "modulus" else 5, dtype=torch.bool)
         mask[1] = False
-        plain, mutated = kernels.pairwise_masked(q, e, positive, mask, distance)
+        plain, mutated = kernels.pairwise_masked(q, e, positive, mask, kind)
         (plain.sum() + mutated.sum()).backward()
         for leaf in (q, e, positive):
             assert leaf.grad.tolist() == torch.zeros(3, 10).tolist()
@@ -278,76 +289,78 @@ class TestByHand:
 
 @pytest.mark.usefixtures("form")
 class TestInputs:
-    @distances
-    def test_not_contiguous(self, distance: str) -> None:
-        case = make_case(distance, 5, 7, 9, 6, seed=4)
+    @kinds
+    def test_not_contiguous(self, kind: str) -> None:
+        case = make_case(kind, 5, 7, 9, 6, seed=4)
         strided = [tensor.t().contiguous().t() for tensor in (case.q, case.table, case.index, case.positive)]
         mask = case.mask.transpose(0, 2).contiguous().transpose(0, 2)
         q, table, index, positive = strided
         assert not q.is_contiguous()
-        close(kernels.pairwise(q, table, distance), kernels.pairwise(case.q, case.table, distance).numpy())
-        got = kernels.gathered_masked(q, table, index, positive, mask, distance)
-        wanted = kernels.gathered_masked(case.q, case.table, case.index, case.positive, case.mask, distance)
+        close(kernels.pairwise(q, table, kind), kernels.pairwise(case.q, case.table, kind).numpy())
+        got = kernels.gathered_masked(q, table, index, positive, mask, kind)
+        wanted = kernels.gathered_masked(case.q, case.table, case.index, case.positive, case.mask, kind)
         close(got[0], wanted[0].numpy())
         close(got[1], wanted[1].numpy())
-        scores = kernels.pairwise(case.q, case.table, distance).t().contiguous().t()
+        scores = kernels.pairwise(case.q, case.table, kind).t().contiguous().t()
         greater, _ = kernels.count_better(scores, scores[:, 0])
         assert greater.tolist() == (scores > scores[:, :1]).sum(1).tolist()
 
-    @distances
-    def test_expanded_gradient(self, distance: str) -> None:
+    @kinds
+    def test_expanded_gradient(self, kind: str) -> None:
         q, e = leaves(torch.randn(3, 6), torch.randn(4, 6))
-        kernels.pairwise(q, e, distance).sum().backward()
+        kernels.pairwise(q, e, kind).sum().backward()
         ones = leaves(q.detach(), e.detach())
-        kernels.pairwise(*ones, distance).backward(torch.ones(3, 4))
+        kernels.pairwise(*ones, kind).backward(torch.ones(3, 4))
         assert torch.equal(q.grad, ones[0].grad)
         assert torch.equal(e.grad, ones[1].grad)
 
-    @distances
+    @kinds
     @pytest.mark.parametrize(("B", "K", "u"), [(0, 3, 4), (3, 0, 4), (0, 0, 4), (2, 3, 0)])
-    def test_nothing_to_do(self, distance: str, B: int, K: int, u: int) -> None:
-        w = 2 * u if distance == "modulus" else u
+    def test_nothing_to_do(self, kind: str, B: int, K: int, u: int) -> None:
+        w = 2 * u if kind == "modulus" else u
         q, e, positive = leaves(torch.randn(B, w), torch.randn(K, w), torch.randn(B, w))
-        plain, mutated = kernels.pairwise_masked(q, e, positive, torch.ones(K, u, dtype=torch.bool), distance)
-        scores = kernels.pairwise(q, e, distance)
+        plain, mutated = kernels.pairwise_masked(q, e, positive, torch.ones(K, u, dtype=torch.bool), kind)
+        scores = kernels.pairwise(q, e, kind)
         (plain.sum() + mutated.sum() + scores.sum()).backward()
         assert plain.shape == mutated.shape == scores.shape == (B, K)
         assert not q.grad.any()
         assert not e.grad.any()
         index = torch.zeros(B, 0, dtype=torch.int64)
-        assert kernels.gathered(q, e, index, distance).shape == (B, 0)
+        assert kernels.gathered(q, e, index, kind).shape == (B, 0)
         greater, less = kernels.count_better(scores.detach(), torch.zeros(B))
         assert greater.tolist() == less.tolist() == [0] * B or u == 0
 
-    @distances
-    def test_nan_stays_where_it_is(self, distance: str) -> None:
-        case = make_case(distance, 9, 5, 40, 6, seed=5)
+    @kinds
+    def test_nan_stays_where_it_is(self, kind: str) -> None:
+        case = make_case(kind, 9, 5, 40, 6, seed=5)
         case.q[2, 1] = case.table[33, -1] = math.nan
         plain, mutated = kernels.pairwise_masked(
-            case.q, case.table, case.positive, torch.zeros(40, 6, dtype=torch.bool), distance
+            case.q, case.table, case.positive, torch.zeros(40, 6, dtype=torch.bool), kind
         )
         wanted = torch.zeros(9, 40, dtype=torch.bool)
         wanted[2] = wanted[:, 33] = True
-        assert torch.equal(kernels.pairwise(case.q, case.table, distance).isnan(), wanted)
+        assert torch.equal(kernels.pairwise(case.q, case.table, kind).isnan(), wanted)
         assert torch.equal(plain.isnan(), wanted)
         assert torch.equal(mutated.isnan(), wanted)
-        gathered = kernels.gathered(case.q, case.table, case.index, distance)
+        gathered = kernels.gathered(case.q, case.table, case.index, kind)
         assert torch.equal(gathered.isnan(), wanted.gather(1, case.index))
 
     def test_refused(self) -> None:
         q, e, index = torch.zeros(2, 4), torch.zeros(3, 4), torch.zeros(2, 5, dtype=torch.int64)
-        with pytest.raises(InputError, match="unknown distance 'L2'.*'l2'"):
+        with pytest.raises(InputError, match="unknown kind of score 'L2'.*'l2'"):
             kernels.pairwise(q, e, "L2")
         with pytest.raises(InputError, match=r"\(2, 4\) and \(3, 5\)"):
             kernels.pairwise(q, torch.zeros(3, 5), "l1")
         with pytest.raises(InputError, match="even width"):
             kernels.pairwise(torch.zeros(2, 3), torch.zeros(2, 3), "modulus")
         with pytest.raises(InputError, match=r"mask \(3, 2\)"):
-            kernels.pairwise_masked(q, e, q, torch.zeros(3, 4), "modulus")
+            kernels.pairwise_masked(q, e, q, torch.ones(3, 4, dtype=torch.bool), "modulus")
         with pytest.raises(InputError, match="int64"):
             kernels.gathered(q, e, index.int(), "l1")
+        with pytest.raises(InputError, match="bool or uint8, or packed"):
+            kernels.pairwise_masked(q, e, q, torch.zeros(3, 4), "l1")
         with pytest.raises(InputError, match=r"\(2, 5, 4\) or \(5, 4\)"):
-            kernels.gathered_masked(q, e, index, q, torch.zeros(2, 4), "l1")
+            kernels.gathered_masked(q, e, index, q, torch.ones(2, 4, dtype=torch.bool), "l1")
         with pytest.raises(InputError, match="true_scores"):
             kernels.count_better(q, torch.zeros(3))
         with pytest.raises(InputError, match="bool or uint8"):
@@ -359,9 +372,9 @@ class TestInputs:
             kernels.gathered(torch.zeros(2, 4), torch.zeros(3, 4), torch.tensor([[0], [wrong]]), "l1")
 
 
-@distances
-def test_same_bits_in_each_run(distance: str) -> None:
-    case = make_case(distance, 130, 70, 200, 40, seed=6)
+@kinds
+def test_same_bits_in_each_run(kind: str) -> None:
+    case = make_case(kind, 130, 70, 200, 40, seed=6)
     shared = case.mask[0, :1].expand(200, -1)
 
     def run(threads: int) -> dict[str, list[Tensor]]:
@@ -374,7 +387,7 @@ def test_same_bits_in_each_run(distance: str) -> None:
             ("gathered_masked", kernels.gathered_masked, (case.index, case.positive, case.mask)),
         ):
             q, table = leaves(case.q, case.table)
-            outputs = function(q, table, *arguments, distance)
+            outputs = function(q, table, *arguments, kind)
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             gradients = [torch.randn(x.shape, generator=torch.Generator().manual_seed(7)) for x in outputs]
             torch.autograd.backward(outputs, gradients)
@@ -392,31 +405,31 @@ def test_same_bits_in_each_run(distance: str) -> None:
             assert all(torch.equal(x, y) for x, y in zip(tensors, three[name], strict=True)), name
 
 
-@distances
-def test_a_score_does_not_depend_on_the_batch_it_is_computed_in(distance: str) -> None:
-    case = make_case(distance, 9, 1, 100, 33, seed=8)
-    together = kernels.pairwise(case.q, case.table, distance)
-    assert torch.equal(together[5:6, 70:71], kernels.pairwise(case.q[5:6], case.table[70:71], distance))
+@kinds
+def test_a_score_does_not_depend_on_the_batch_it_is_computed_in(kind: str) -> None:
+    case = make_case(kind, 9, 1, 100, 33, seed=8)
+    together = kernels.pairwise(case.q, case.table, kind)
+    assert torch.equal(together[5:6, 70:71], kernels.pairwise(case.q[5:6], case.table[70:71], kind))
 
 
-@distances
+@kinds
 @pytest.mark.usefixtures("form")
-def test_float64(distance: str) -> None:
+def test_float64(kind: str) -> None:
     q, e = torch.randn(3, 4, dtype=torch.float64), torch.randn(5, 4, dtype=torch.float64)
-    scores = kernels.pairwise(q, e, distance)
+    scores = kernels.pairwise(q, e, kind)
     assert scores.dtype == torch.float64
-    close(scores, kernels.pairwise(q.float(), e.float(), distance).numpy())
+    close(scores, kernels.pairwise(q.float(), e.float(), kind).numpy())
 
 
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
-@distances
-def test_cuda(distance: str) -> None:
-    case = make_case(distance, 9, 5, 40, 20, seed=9)
+@kinds
+def test_cuda(kind: str) -> None:
+    case = make_case(kind, 9, 5, 40, 20, seed=9)
     expected = slow(case)
     q, table, positive = (x.cuda().requires_grad_() for x in (case.q, case.table, case.positive))
     mask = kernels.pack_mask(case.mask.cuda())
-    plain, mutated = kernels.gathered_masked(q, table, case.index.cuda(), positive, mask, distance)
+    plain, mutated = kernels.gathered_masked(q, table, case.index.cuda(), positive, mask, kind)
     gradients = (case.plain_gradient.cuda(), case.mutated_gradient.cuda())
     torch.autograd.backward((plain, mutated), gradients)
     close(plain.cpu(), expected.plain)
@@ -424,6 +437,6 @@ def test_cuda(distance: str) -> None:
     close(q.grad.cpu(), expected.dq)
     close(table.grad.cpu(), expected.dtable)
     close(positive.grad.cpu(), expected.dpositive)
-    pairs = kernels.pairwise(q, table, distance)
-    close(pairs.cpu(), kernels.pairwise(case.q, case.table, distance).numpy())
+    pairs = kernels.pairwise(q, table, kind)
+    close(pairs.cpu(), kernels.pairwise(case.q, case.table, kind).numpy())
     assert torch.equal(kernels.count_better(pairs, pairs[:, 3])[0].cpu(), (pairs > pairs[:, 3:4]).sum(1).cpu())

@@ -1,0 +1,274 @@
+// Scores of rows of queries with rows of candidates that they share, and their gradients, on a CPU.
+//
+// Nothing of size queries x candidates x components is ever made. Forward, the lanes of a vector are candidates, so
+// that a sum over components needs no reduction across lanes and adds up in the same order whatever the tile, the
+// batch and the number of threads. Backward, the lanes are components, so that both gradients, one summed over
+// candidates and one over queries, come from one evaluation of each component. How work is divided among threads
+// changes no result by a bit.
+//
+// Plain C interface for ctypes. All arrays are dense, row-major, float32. A unit is what a score adds up: a component
+// ("l1", "l2", "dot"), or a complex number whose real parts are the first `units` columns of a row and whose
+// imaginary parts are the next ("modulus"). All numbers are 64-bit. Functions return 0, or 1 when memory ran out.
+
+#include "terms.h"
+
+namespace {
+
+// A panel holds the candidates of one tile with their columns as rows: panel[column * width + candidate].
+template <int D, bool MASKED>
+struct Panel {
+    static constexpr int vectors = (D == MODULUS || MASKED ? 2 : 4) / (many_registers ? 1 : 2);
+    static constexpr int width = vectors * V;
+};
+
+void pack_panel(const float* rows, Index first, Index count, Index columns, int width, float* panel) {
+    for (Index j = 0; j < width; ++j) {
+        const float* row = rows + (first + j) * columns;
+        for (Index i = 0; i < columns; ++i) panel[i * width + j] = j < count ? row[i] : 0.0f;
+    }
+}
+
+// bits[unit * vectors + vector]: the lanes whose candidates take that unit from the positive.
+template <int T>
+void pack_mask_panel(Mask mask, Index first, Index count, Index units, std::uint16_t* bits) {
+    for (Index i = 0; i < units; ++i)
+        for (int t = 0; t < T; ++t) {
+            unsigned lanes = 0;
+            for (Index j = t * V; j < smaller(count, (t + 1) * V); ++j)
+                lanes |= unsigned(mask.unit(mask.row(0, first + j), i)) << (j - t * V);
+            bits[i * T + t] = static_cast<std::uint16_t>(lanes);
+        }
+}
+
+// Scores of Q queries with one panel of candidates; with a mask, `positive` holds what their positives add up, for
+// "dot" the positives themselves.
+template <int D, bool MASKED, int Q>
+void pairwise_tile(const float* q, const float* positive, Index units, const float* panel, const std::uint16_t* bits,
+                   Index count, float* scores, float* mutated, Index leading) {
+    constexpr int T = Panel<D, MASKED>::vectors, width = Panel<D, MASKED>::width;
+    const Index columns = units * parts<D>;
+    Vec all[Q][T] = {}, mixed[Q][T] = {};
+    for (Index i = 0; i < units; ++i) {
+        Unit candidate[T];
+        Lanes taken[T];
+        for (int t = 0; t < T; ++t) {
+            candidate[t].x = load(panel + i * width + t * V);
+            if (D == MODULUS) candidate[t].y = load(panel + (units + i) * width + t * V);
+            if (MASKED) taken[t] = lanes_of(bits[i * T + t]);
+        }
+        for (int b = 0; b < Q; ++b) {
+            const Unit query = {splat(q[b * columns + i]), D == MODULUS ? splat(q[b * columns + units + i]) : Vec{}};
+            const Vec term = MASKED ? splat(positive[b * units + i]) : Vec{};
+            for (int t = 0; t < T; ++t) {
+                if (!MASKED || D == DOT) all[b][t] = add_component<D>(all[b][t], query, candidate[t]);
+                if (MASKED && D == DOT) {
+                    mixed[b][t] = madd(query.x, select(taken[t], term, candidate[t].x), mixed[b][t]);
+                } else if (MASKED) {
+                    const Vec phi = component<D>(query, candidate[t]);
+                    all[b][t] += phi;
+                    mixed[b][t] = plus(mixed[b][t], select(taken[t], term, phi));
+                }
+            }
+        }
+    }
+    for (int b = 0; b < Q; ++b)
+        for (int t = 0; t < T && t * V < count; ++t) {
+            const Index lanes = smaller(count - t * V, V);
+            store_part(scores + b * leading + t * V, score<D>(all[b][t]), lanes);
+            if (MASKED) store_part(mutated + b * leading + t * V, score<D>(mixed[b][t]), lanes);
+        }
+}
+
+template <int D, bool MASKED>
+Index pairwise(const float* q, const float* e, const float* positive, Mask mask, Index queries, Index candidates,
+               Index units, float* scores, float* mutated, Index threads) {
+    constexpr int Q = 4, T = Panel<D, MASKED>::vectors, width = Panel<D, MASKED>::width;
+    const Index columns = units * parts<D>;
+    const Index panels = ceil_div(candidates, width);
+    // Packing a panel pays from some 64 queries on; split the queries only where the panels alone are too few.
+    const Index splits = larger(1, smaller(ceil_div(4 * threads, panels), queries / 64));
+    const Index rows = ceil_div(ceil_div(queries, splits), Q) * Q;
+    const Index panel_size = columns * width, bits_size = ceil_div(units * T, 32) * 32;
+    const bool has_terms = MASKED && D != DOT;
+    Buffer<float> panel_of_thread(panel_size * threads), terms(has_terms ? queries * units : 0);
+    Buffer<std::uint16_t> bits_of_thread(bits_size * threads);
+    if (panel_of_thread.empty() || terms.empty() || bits_of_thread.empty()) return 1;
+    if (has_terms) positive_terms<D>(q, positive, queries, units, terms.get());
+    const float* taken = has_terms ? terms.get() : positive;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (Index task = 0; task < panels * splits; ++task) {
+        float* panel = panel_of_thread.get() + panel_size * thread_number();
+        std::uint16_t* bits = bits_of_thread.get() + bits_size * thread_number();
+        const Index first = task / splits * width, count = smaller(width, candidates - first);
+        Index b = task % splits * rows;
+        const Index end = smaller(queries, b + rows);
+        if (b >= end) continue;
+        pack_panel(e, first, count, columns, width, panel);
+        if (MASKED) pack_mask_panel<T>(mask, first, count, units, bits);
+        for (; b + Q <= end; b += Q)
+            pairwise_tile<D, MASKED, Q>(q + b * columns, taken + b * units, units, panel, bits, count,
+                                        scores + b * candidates + first, mutated + b * candidates + first, candidates);
+        for (; b < end; ++b)
+            pairwise_tile<D, MASKED, 1>(q + b * columns, taken + b * units, units, panel, bits, count,
+                                        scores + b * candidates + first, mutated + b * candidates + first, candidates);
+    }
+    return 0;
+}
+
+// Queries whose gradients one tile holds in registers.
+template <int D>
+constexpr int tile_rows = (D == MODULUS ? 4 : 8) / (many_registers ? 1 : 2);
+
+// Queries and candidates that are packed together: their vectors stay in the nearest caches.
+constexpr Index patch = 128;
+
+// One vector of units for a patch, everything packed. For each tile of queries and each candidate, `weights` holds the
+// tile's weights and, with a mask, those of the mutated scores. The gradients, and with a mask the weights of the
+// positives, are added to `dq`, `de` and `taken`, or written where these are new.
+template <int D, bool MASKED>
+void backward_patch(const float* q, const float* e, const std::uint16_t* bits, const float* weights, Index queries,
+                    Index candidates, float* dq, float* de, float* taken, bool new_dq, bool new_de) {
+    constexpr int R = tile_rows<D>, S = parts<D> * V, G = MASKED ? 2 : 1;
+    for (Index b = 0; b < queries; b += R) {
+        Unit sum[R];
+        Vec taken_sum[R];
+        for (int r = 0; r < R; ++r) {
+            sum[r] = new_dq ? Unit{} : load_unit<D>(dq + (b + r) * S, V, V);
+            if (MASKED) taken_sum[r] = new_dq ? Vec{} : load(taken + (b + r) * V);
+        }
+        for (Index k = 0; k < candidates; ++k, weights += R * G) {
+            const Unit candidate = load_unit<D>(e + k * S, V, V);
+            Unit total = new_de && b == 0 ? Unit{} : load_unit<D>(de + k * S, V, V);
+            Lanes take = {}, keep = {};
+            if (MASKED) take = lanes_of(bits[k]), keep = lanes_of(~bits[k]);
+            for (int r = 0; r < R; ++r) {
+                Vec c = splat(weights[r]);
+                if (MASKED) {
+                    const Vec by_mutated = splat(weights[R + r]);
+                    c = add_where(keep, c, by_mutated);
+                    taken_sum[r] = add_where(take, taken_sum[r], by_mutated);
+                }
+                add_gradients<D>(c, load_unit<D>(q + (b + r) * S, V, V), candidate, sum[r], total);
+            }
+            store_unit<D>(de + k * S, total, V, V);
+        }
+        for (int r = 0; r < R; ++r) {
+            store_unit<D>(dq + (b + r) * S, sum[r], V, V);
+            if (MASKED) store(taken + (b + r) * V, taken_sum[r]);
+        }
+    }
+}
+
+// packed[block][row]: the lanes whose units a candidate takes from the positive.
+void pack_mask_rows(Mask mask, Index first, Index count, Range blocks, std::uint16_t* packed) {
+    for (Index block = blocks.first; block < blocks.last; ++block)
+        for (Index k = 0; k < count; ++k)
+            *packed++ = static_cast<std::uint16_t>(mask.words[mask.row(0, first + k) + block * V / 64] >> block * V % 64);
+}
+
+// packed[tile][candidate][0 or 1][query of the tile], zeros beyond `count` queries.
+template <int R, bool MASKED>
+void pack_weights(Weights plain, Weights mutated, Index first, Index leading, Index count, Index padded,
+                  Index candidates, float* packed) {
+    constexpr int G = MASKED ? 2 : 1;
+    for (Index b = 0; b < padded; ++b) {
+        float* to = packed + b / R * R * candidates * G + b % R;
+        const Index row = first + b * leading;
+        for (Index k = 0; k < candidates; ++k) to[k * R * G] = b < count ? plain.at(row + k) : 0.0f;
+        if (MASKED)
+            for (Index k = 0; k < candidates; ++k) to[k * R * G + R] = b < count ? mutated.at(row + k) : 0.0f;
+    }
+}
+
+template <int D, bool MASKED>
+Index pairwise_backward(const float* q, const float* e, const float* positive, Mask mask, Weights plain,
+                        Weights mutated, Index queries, Index candidates, Index units, float* dq, float* de,
+                        float* dpositive, Index threads) {
+    constexpr int R = tile_rows<D>, P = parts<D>, S = P * V, G = MASKED ? 2 : 1;
+    const Index vectors = ceil_div(units, V), padded = ceil_div(queries, R) * R;
+    // The longer side is cut into ranges, and the shorter one has a copy of its gradient for each. The cut depends on
+    // the shape alone, and so do the sums, to the last bit. Vectors of units are shared out only to busy all threads.
+    const bool cut_queries = queries >= candidates;
+    const Index ranges = smaller(8, ceil_div(larger(queries, candidates), 64));
+    const Index span = cut_queries ? ceil_div(padded / R, ranges) * R : ceil_div(candidates, ranges);
+    const Index cuts = ceil_div(cut_queries ? padded : candidates, span);
+    const Index group = ceil_div(vectors, smaller(vectors, ceil_div(3 * threads, cuts)));
+    const Index groups = ceil_div(vectors, group);
+    const Index q_size = vectors * padded * S, e_size = vectors * candidates * S;
+    const Index taken_size = MASKED ? vectors * padded * V : 0;
+    const Index q_copies = cut_queries ? 1 : cuts, e_copies = cut_queries ? cuts : 1;
+    const Index scratch_size = patch * (group * 2 * S + patch * G), bits_size = patch * group;
+    Buffer<std::uint16_t> bits_of_thread(MASKED ? bits_size * threads : 0);
+    Buffer<float> scratch(scratch_size * threads), dq_copies(q_size * q_copies), de_copies(e_size * e_copies);
+    Buffer<float> taken_copies(taken_size * q_copies), taken(MASKED ? queries * units : 0);
+    if (bits_of_thread.empty() || scratch.empty() || dq_copies.empty() || de_copies.empty() || taken_copies.empty() || taken.empty()) return 1;
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (Index task = 0; task < cuts * groups; ++task) {
+        const Index cut = task / groups, start = task % groups * group;
+        const Range blocks = {start, smaller(start + group, vectors)};
+        const Range range = {cut * span, smaller(cut * span + span, cut_queries ? padded : candidates)};
+        const Range q_range = cut_queries ? range : Range{0, padded};
+        const Range e_range = cut_queries ? Range{0, candidates} : range;
+        float* q_packed = scratch.get() + scratch_size * thread_number();
+        float* e_packed = q_packed + patch * group * S;
+        float* weights_packed = e_packed + patch * group * S;
+        std::uint16_t* bits = bits_of_thread.get() + bits_size * thread_number();
+        float* dq_copy = dq_copies.get() + (cut_queries ? 0 : cut * q_size);
+        float* de_copy = de_copies.get() + (cut_queries ? cut * e_size : 0);
+        float* taken_copy = taken_copies.get() + (cut_queries ? 0 : cut * taken_size);
+        for (Index k = e_range.first; k < e_range.last; k += patch) {
+            const Index n = smaller(patch, e_range.last - k);
+            pack_rows(e, k, n, n, blocks, units, P, e_packed);
+            if (MASKED) pack_mask_rows(mask, k, n, blocks, bits);
+            for (Index b = q_range.first; b < q_range.last; b += patch) {
+                const Index m = smaller(patch, q_range.last - b), count = smaller(m, queries - b);
+                pack_rows(q, b, count, m, blocks, units, P, q_packed);
+                pack_weights<R, MASKED>(plain, mutated, b * candidates + k, candidates, count, m, n, weights_packed);
+                for (Index block = blocks.first; block < blocks.last; ++block) {
+                    const Index i = block - blocks.first;
+                    backward_patch<D, MASKED>(q_packed + i * m * S, e_packed + i * n * S, bits + i * n,
+                                              weights_packed, m, n, dq_copy + (block * padded + b) * S,
+                                              de_copy + (block * candidates + k) * S,
+                                              taken_copy + (block * padded + b) * V, k == e_range.first,
+                                              b == q_range.first);
+                }
+            }
+        }
+    }
+    unpack_sum(dq_copies.get(), q_copies, queries, padded, units, P, query_sign<D>, dq, threads);
+    unpack_sum(de_copies.get(), e_copies, candidates, candidates, units, P, 1.0f, de, threads);
+    if (MASKED) {
+        unpack_sum(taken_copies.get(), q_copies, queries, padded, units, 1, 1.0f, taken.get(), threads);
+        positive_backward<D>(q, positive, taken.get(), queries, units, dq, dpositive);
+    }
+    return 0;
+}
+
+}  // namespace
+
+extern "C" {
+
+// Lanes of a vector: a library that answers at all has been loaded whole.
+Index emugraph_lanes() { return V; }
+
+// scores (queries, candidates) of all queries (queries, width) with all candidates (candidates, width). With a mask
+// (candidates, words), packed, also the scores of mutated candidates, whose masked units are those of the query's
+// positive (queries, width).
+Index emugraph_pairwise(Index kind, const float* q, const float* e, const float* positive, const std::uint64_t* mask,
+                        Index queries, Index candidates, Index units, float* scores, float* mutated, Index threads) {
+    return EMUGRAPH_INSTANCE(pairwise, kind, mask)(q, e, positive, Mask{mask, 0, ceil_div(units, 64)}, queries,
+                                                   candidates, units, scores, mutated, threads);
+}
+
+// Gradients for q, e and positive, given those by the scores and by the mutated scores; either may be null. The scores
+// themselves are needed for "l2" only.
+Index emugraph_pairwise_backward(Index kind, const float* q, const float* e, const float* positive,
+                                 const std::uint64_t* mask, const float* gradient, const float* mutated_gradient,
+                                 const float* scores, const float* mutated, Index queries, Index candidates,
+                                 Index units, float* dq, float* de, float* dpositive, Index threads) {
+    return EMUGRAPH_INSTANCE(pairwise_backward, kind, mask)(
+        q, e, positive, Mask{mask, 0, ceil_div(units, 64)}, weights_of(kind, gradient, scores),
+        weights_of(kind, mutated_gradient, mutated), queries, candidates, units, dq, de, dpositive, threads);
+}
+
+}  // extern "C"
