@@ -100,7 +100,8 @@ def mutated_scores(
         query: queries (B, w), from ``model.query``.
         positive: embeddings of the true answers (B, w).
         negatives: embeddings (K, w) shared by the batch, or (B, K, w) for each positive.
-        mask: (K, u) for shared negatives, one mask a negative; (B, K, u) otherwise.
+        mask: (K, u) for shared negatives, one mask a negative; (B, K, u) otherwise. Of (m, u) with m < K, each mask
+            serves K / m of the shared negatives, one run of them after the other.
 
     Returns:
         plain and mutated scores, each (B, K).
@@ -112,6 +113,9 @@ def materialized_scores(
     model: Model, query: Tensor, positive: Tensor, negatives: Tensor, mask: Tensor
 ) -> tuple[Tensor, Tensor]:
     """The same as :func:`mutated_scores`, from mixed embeddings (B, K, w): slow, plain, and for any score function."""
+    if negatives.ndim == 2:
+        sizes = [len(run) for run in negatives.tensor_split(len(mask))]
+        mask = mask.repeat_interleave(torch.tensor(sizes, device=mask.device), dim=0)  # (K, u)
     return (
         model.score_each(query, negatives.expand(len(query), *negatives.shape[-2:])),
         model.score_each(query, mutate(positive.unsqueeze(1), negatives, mask)),

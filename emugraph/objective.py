@@ -75,6 +75,8 @@ def negative_scores(
     """
     count = tuple(negatives.shape[:-1])
     if settings.mixing == "emu":
+        if len(count) == 1 and settings.masks != "each":
+            count = (min(settings.masks, *count),)
         mask = draw_masks(count, model.num_components, settings.mutation_rate, generator, kind=settings.mask)
         return mutated_scores(model, query, positive, negatives, mask)
     if settings.mixing == "mixup":

@@ -21,7 +21,7 @@ class Bilinear(Model):
     def score_each(self, query: Tensor, candidate: Tensor) -> Tensor:
         return (candidate @ query.unsqueeze(-1)).squeeze(-1) if candidate.ndim == 3 else (query * candidate).sum(-1)
 
-    def score_mutated(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def score_masked(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         if candidate.ndim == 2:
             return pairwise_masked(query, candidate, positive, mask, "dot")
         plain = self.score_negatives(query, candidate)

@@ -25,7 +25,7 @@ class Distance(Model):
             return super().score_each(query, candidate)
         return gathered(query, candidate.flatten(0, 1), _each_its_own(candidate), self.distance)
 
-    def score_mutated(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def score_masked(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         if candidate.ndim == 2:
             return pairwise_masked(query, candidate, positive, mask, self.distance)
         index = _each_its_own(candidate)

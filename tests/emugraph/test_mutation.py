@@ -70,7 +70,9 @@ def test_masks_that_cannot_be() -> None:
         draw_masks(3, 4, 0.5, seeded(), kind="half")  # type: ignore[arg-type]
 
 
-def compare(model: Model, side: str, b: int, k: int, shared: bool, rate: float, tolerance: float) -> None:
+def compare(
+    model: Model, side: str, b: int, k: int, shared: bool, rate: float, tolerance: float, masks: int | None = None
+) -> None:
     """Factorised and materialised agree in value and in the gradient of everything that has one."""
     generator = seeded(b * 1000 + k)
     n, r = len(model.entities), len(model.relations)
@@ -80,7 +82,7 @@ def compare(model: Model, side: str, b: int, k: int, shared: bool, rate: float, 
 
     known, relation, true = ids(n, b), ids(r, b), ids(n, b)
     negatives = ids(n, k) if shared else ids(n, b, k)
-    mask = draw_masks((k,) if shared else (b, k), model.num_components, rate, generator)
+    mask = draw_masks(masks or ((k,) if shared else (b, k)), model.num_components, rate, generator)
     weights = torch.randn(2, b, k, generator=generator, dtype=model.entities.dtype)
     results = []
     for scores in (mutated_scores, materialized_scores):
@@ -112,13 +114,42 @@ def test_factorised_equals_materialised(
     compare(model, side, b, k, shared, rate, tolerance)
 
 
+@settings(max_examples=25, deadline=None)
+@given(
+    st.sampled_from(sorted(MODELS)),
+    st.sampled_from(SIDES),
+    st.integers(1, 9),
+    st.integers(1, 12),
+    st.integers(1, 12),
+    st.integers(1, 24),
+    st.floats(0, 1),
+)
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
+def test_fewer_masks_than_negatives(
+    dtype: torch.dtype, tolerance: float, name: str, side: str, b: int, k: int, masks: int, dim: int, rate: float
+) -> None:
+    model = MODELS[name](13, 3, dim, init_scale=0.5, generator=seeded(dim)).to(dtype)
+    compare(model, side, b, k, True, rate, tolerance, masks=min(masks, k))
+
+
+def test_each_mask_serves_its_run_of_negatives() -> None:
+    model = MODELS["distmult"](7, 1, 2)
+    with torch.no_grad():
+        model.entities.fill_(1.0)
+    query, positive = torch.tensor([[1.0, 10.0]]), torch.tensor([[100.0, 1000.0]])
+    mask = torch.tensor([[True, False], [False, True]])  # for negatives 0 to 2, and for 3 and 4
+    plain, mutated = mutated_scores(model, query, positive, model.entities[:5], mask)
+    assert plain.tolist() == [[11.0] * 5]
+    assert mutated.tolist() == [[110.0] * 3 + [10_001.0] * 2]
+
+
 @pytest.mark.parametrize("name", sorted(MODELS))
 def test_the_generic_form_agrees_too(name: str) -> None:
     """A score function that only gives its components gets mutation for nothing."""
     model = MODELS[name](13, 3, 6, init_scale=0.5, generator=seeded()).double()
     query = model.query(model.entities[:4], model.relations[[0, 1, 2, 0]], "tail")
     mask = draw_masks(5, model.num_components, 0.5, seeded())
-    generic = Model.score_mutated(model, query, model.entities[4:8], model.entities[8:], mask)
+    generic = Model.score_masked(model, query, model.entities[4:8], model.entities[8:], mask)
     special = mutated_scores(model, query, model.entities[4:8], model.entities[8:], mask)
     assert torch.allclose(generic[0], special[0])
     assert torch.allclose(generic[1], special[1])
