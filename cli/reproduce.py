@@ -103,11 +103,12 @@ def reproduce(
         print_json({"results": str(results), "report": str(report), **states, "failed": failed})
     note(f"report: {report}")
     if interrupted:
-        fail(f"interrupted; {states['done']} cells are done and stay; the same command goes on from there", INTERRUPTED)
+        fail(f"interrupted; {_done(states)} and stay; the same command goes on from there", INTERRUPTED)
     if failed:
-        fail(f"{len(failed)} cells failed and stay open; the same command tries them again", 1)
+        words = "1 cell failed and stays" if len(failed) == 1 else f"{len(failed)} cells failed and stay"
+        fail(f"{words} open; the same command tries again", 1)
     if states["open"] and not report_only:
-        note(f"{states['done']} cells are done, {states['open']} are open; the same command goes on")
+        note(f"{_done(states)}; the same command goes on from there")
 
 
 def _run(cells: list[Cell], results: Path, minutes: float | None, keep: Path | None, device: str) -> list[str]:
@@ -134,8 +135,8 @@ def _run(cells: list[Cell], results: Path, minutes: float | None, keep: Path | N
 
 def _say_what_is_open(standing: list[Status]) -> None:
     states = _count(standing)
-    without = f"; {states['no_preset']} have no preset and are not run" if states["no_preset"] else ""
-    note(f"{states['done']} cells are done, {states['open']} are open{without}")
+    without = f"; there is no preset for {states['no_preset']} more" if states["no_preset"] else ""
+    note(f"{_done(states)}{without}")
 
 
 def _print_list(standing: list[Status], json: bool) -> None:
@@ -167,3 +168,7 @@ def _described(entry: Status) -> dict[str, Any]:
 def _count(standing: list[Status]) -> dict[str, int]:
     states = [entry.state for entry in standing]
     return {"done": states.count("done"), "open": states.count("open"), "no_preset": states.count("no preset")}
+
+
+def _done(states: dict[str, int]) -> str:
+    return f"{states['done']} of {states['done'] + states['open']} cells are done"

@@ -19,7 +19,7 @@ APPENDIX_STEPS = 6000
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: for each of its columns the cells that are averaged there, which differ in their seed."""
+    """A row of a table: for each of its columns the cells averaged there, which differ in their seed; or no cell."""
 
     title: str
     entries: tuple[tuple[Cell, ...], ...]

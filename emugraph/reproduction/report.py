@@ -73,7 +73,7 @@ def render(experiments: Iterable[Experiment], results: Iterable[Result], source:
     experiments = list(experiments)
     used = {cell.key for experiment in experiments for cell in experiment.cells} & found.keys()
     origin = (
-        f"Written by `emugraph reproduce` from the {len(used):,} runs in `{source}` that have the settings of today's "
+        f"Written by `emugraph reproduce` from {_runs(len(used))} in `{source}` with the settings of today's "
         "presets. Figures are those of the weights with the best validation MRR, on test, filtered, heads and tails "
         "together, ties at their mean rank."
     )
@@ -90,6 +90,10 @@ def render(experiments: Iterable[Experiment], results: Iterable[Result], source:
             parts += [f"### {table.title}", *_render_table(table, found)]
     parts += ["## Published by others", "For scale; larger dimensions and other settings.", _others()]
     return "\n\n".join(parts) + "\n"
+
+
+def _runs(count: int) -> str:
+    return "the 1 run" if count == 1 else f"the {count:,} runs"
 
 
 def _render_table(table: Table, found: dict[RunKey, Result]) -> list[str]:
@@ -118,7 +122,7 @@ def _render_table(table: Table, found: dict[RunKey, Result]) -> list[str]:
 
 def _entry(cells: Sequence[Cell], found: dict[RunKey, Result]) -> Entry:
     results = tuple(found[cell.key] for cell in cells if cell.key is not None and cell.key in found)
-    return Entry(results, published(cells[0]))
+    return Entry(results, published(cells[0]) if cells else None)
 
 
 def _short(entry: Entry) -> str:
