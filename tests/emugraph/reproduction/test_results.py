@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from emugraph import EmugraphError, InputError
@@ -40,7 +40,8 @@ def test_written_then_read(path: Path, three: list[Result], tmp_path: Path) -> N
     assert read_results(tmp_path / "nothing.jsonl") == []
 
 
-@given(cut=st.integers(1, 200))
+@settings(deadline=None, max_examples=25)  # each waits for the disk
+@given(cut=st.integers(1, 400))
 def test_a_half_written_last_line_is_left_out_and_then_replaced(
     cut: int, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
