@@ -147,7 +147,8 @@ def describe_run(cell: Cell, run: Run) -> Result:
         raise EmugraphError(f"{run.kg.name} has no test triples to measure on")
     test = run.figures["test"]
     made_on = machine(run.device)
-    words = f"{made_on['processor']}, {made_on['threads']} threads of {made_on['cores']} cores"
+    threads = f"{made_on['threads']} thread{'' if made_on['threads'] == 1 else 's'}"
+    words = f"{made_on['processor']}, {threads} of {made_on['cores']} cores"
     if run.device.type != "cpu":
         words = f"{made_on['device']}, {words}"
     return Result(

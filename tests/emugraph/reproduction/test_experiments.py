@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
-from emugraph import InputError
+from emugraph import InputError, KnowledgeGraph
 from emugraph.presets import read_presets
 from emugraph.reproduction.experiments import APPENDIX_STEPS, EXPERIMENTS, Experiment, build
+from emugraph.training import resolve_settings
 
 EMU: dict[str, Any] = {"dim": 100, "steps": 20_000, "beta": 0.4}
 
@@ -99,4 +100,8 @@ def test_every_preset_is_in_a_table() -> None:
                     for cell in cells
                     if (cell.dataset, cell.model, cell.method, cell.dim) == (dataset, model, method, int(dim or 100))
                 ]
-                assert len([cell for cell in found if cell.settings is not None]) == 3
+                assert len(found) == 3
+                graph = KnowledgeGraph.from_triples([("a", "r", "b")], name=dataset)
+                for cell in found:  # the same as `emugraph train` takes
+                    changes = {"dim": cell.dim, "seed": cell.seed}
+                    assert cell.settings == resolve_settings(graph, model, changes, emu=method == "emu")[0]
