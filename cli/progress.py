@@ -28,9 +28,14 @@ if TYPE_CHECKING:
 
 
 class TrainingProgress(Callback):
-    """Shows loss, steps per second, time left and the last validation."""
+    """Shows loss, steps per second, time left and the last validation, of one run or of several in turn.
 
-    def __init__(self) -> None:
+    Args:
+        name_folder: tell the run's folder when a run starts.
+    """
+
+    def __init__(self, *, name_folder: bool = True) -> None:
+        self._name_folder = name_folder
         self._valid = ""
         self._bar: Progress | None = None
         self._shown = 0.0
@@ -39,8 +44,10 @@ class TrainingProgress(Callback):
         self._step = 0
 
     def on_start(self, trainer: Trainer, path: Path) -> None:
-        self._path = path
-        note(f"run folder: {path}")
+        self.close()
+        self._path, self._valid, self._step = path, "", 0
+        if self._name_folder:
+            note(f"run folder: {path}")
         self._started = self._shown = time.monotonic()
         if stderr.is_terminal:
             self._bar = Progress(

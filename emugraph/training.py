@@ -138,11 +138,12 @@ def resolve_settings(
 ) -> tuple[Settings, bool]:
     """The preset of data set, model and method, if there is one, with changes on top; and whether there was one.
 
-    Negatives that are mixed by the changes are EMU, whatever ``emu`` says.
+    Negatives that are mixed by the changes are EMU, whatever ``emu`` says. Changes that name a dimension take the
+    preset of that dimension, and the other settings of the model's first preset where it has none.
     """
     name = model_class(model).name
     emu = emu or changes.get("mixing", "none") != "none"
-    preset = find_preset(kg.name, name, "emu" if emu else "plain")
+    preset = find_preset(kg.name, name, "emu" if emu else "plain", changes.get("dim"))
     return Settings.create({**({} if emu else PLAIN), **(preset or {}), **changes, "model": name}), preset is not None
 
 

@@ -21,10 +21,12 @@ def test_presets_are_settings_with_what_they_reached(dataset: str) -> None:
             measured = table["measured"]
             assert {"test_mrr", "test_hits@10", "valid_mrr", "seeds", "seconds", "machine", "command"} <= set(measured)
             assert 0 < measured["test_mrr"] < 1
-            settings, found = resolve_settings(named(dataset), model, {}, emu=method == "emu")
+            kind, _, dim = method.partition("-")  # "emu", or "emu-200" for d = 200
+            assert table["dim"] == int(dim or 100)
+            settings, found = resolve_settings(named(dataset), model, {"dim": table["dim"]}, emu=kind == "emu")
             assert found
-            assert settings.model == model
-            assert settings.mixing == ("emu" if method == "emu" else "none")
+            assert (settings.model, settings.dim, settings.steps) == (model, table["dim"], table["steps"])
+            assert settings.mixing == ("emu" if kind == "emu" else "none")
 
 
 def test_there_is_none_for_other_names() -> None:
@@ -41,6 +43,17 @@ def test_changes_win_over_the_preset() -> None:
     assert found
     changed, _ = resolve_settings(named("WN18RR"), "transe", {"dim": 7})
     assert changed == preset.model_copy(update={"dim": 7})
+
+
+def test_a_dimension_may_have_a_preset_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    tables = {"transe": {"emu": {"dim": 100, "steps": 7}, "emu-200": {"dim": 200, "steps": 9, "measured": {}}}}
+    monkeypatch.setattr("emugraph.presets.read_presets", lambda dataset: tables)
+    assert find_preset("any", "transe", "emu", 200) == {"dim": 200, "steps": 9}
+    for changes, expected in (({}, (100, 7)), ({"dim": 200}, (200, 9)), ({"dim": 50}, (50, 7))):
+        settings, found = resolve_settings(named("any"), "transe", changes, emu=True)
+        assert found
+        assert (settings.dim, settings.steps) == expected
+    assert find_preset("any", "transe", "plain", 200) is None
 
 
 def test_without_a_preset_both_methods_have_defaults() -> None:

@@ -1,0 +1,230 @@
+"""Experiments: the tables of the paper and its appendices as tables of cells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from emugraph.errors import InputError, nearest
+from emugraph.reproduction.cells import METHODS, Cell, distinct, preset_cell, title_of
+
+DATASETS = ("fb15k-237", "wn18rr")
+MODELS = ("transe", "distmult", "complex", "rotate")
+DIMS = (100, 200)
+SEEDS = (0, 1, 2)
+APPENDIX_STEPS = 6000
+"""The most steps of a run that is in no table of the paper's main part: enough to compare, and cheap."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of a table: for each of its columns the cells averaged there, which differ in their seed; or no cell."""
+
+    title: str
+    entries: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of cells; ``corner`` says what its rows are."""
+
+    title: str
+    corner: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Its cells, row by row."""
+        return [cell for row in self.rows for entry in row.entries for cell in entry]
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A group of tables under one name, with what a reader must know of how they are made."""
+
+    name: str
+    title: str
+    caption: str
+    tables: tuple[Table, ...]
+
+    @property
+    def cells(self) -> list[Cell]:
+        """Its cells, each run once."""
+        return distinct(cell for table in self.tables for cell in table.cells)
+
+
+def table2() -> Experiment:
+    """The ablation of EMU, Table 2 of the paper."""
+    return Experiment(
+        "table2",
+        "EMU and what it is made of (Table 2)",
+        "Uniform negatives. EMU is the preset of data set, model and dimension. Without ULS: its mutated negatives "
+        "have the label 0. Without mutation: its negatives are not mutated and keep their label. Without both: "
+        "neither, and all else as for EMU. Plain: cross entropy with settings tuned for it. "
+        "EMU and plain have the seeds 0, 1 and 2, the others seed 0.",
+        tuple(
+            _models_by_methods(dataset, dim, {m: SEEDS if m in ("emu", "plain") else SEEDS[:1] for m in _ABLATION})
+            for dataset in DATASETS
+            for dim in DIMS
+        ),
+    )
+
+
+_ABLATION = ("emu", "no-uls", "no-mutation", "neither", "plain")
+
+
+def table3() -> Experiment:
+    """Mutation against MIXUP, Table 3 of the paper."""
+    return Experiment(
+        "table3",
+        "EMU and MIXUP (Table 3)",
+        "MIXUP is the EMU preset with negatives mixed in proportion in place of mutated. Seed 0.",
+        tuple(
+            _models_by_methods(dataset, dim, {"emu": SEEDS[:1], "mixup": SEEDS[:1]})
+            for dataset in DATASETS
+            for dim in DIMS
+        ),
+    )
+
+
+def negatives() -> Experiment:
+    """Figures by the number of negatives."""
+    rows = [
+        Row(f"{count:,}", tuple((_appendix("distmult", method, negatives=count),) for method in ("emu", "plain")))
+        for count in (16, 64, 256, 1024, 4096)
+    ]
+    table = Table("FB15k-237, DistMult, d = 100", "negatives", _titles("emu", "plain"), tuple(rows))
+    return Experiment("negatives", "The number of negatives", f"The presets otherwise. {_CHEAP}", (table,))
+
+
+def sensitivity() -> Experiment:
+    """Figures by each of EMU's three parameters, one at a time."""
+    swept = {
+        "mutation_rate": (0.1, 0.3, 0.5, 0.7, 0.9),
+        "beta": (0.0, 0.25, 0.5, 0.75, 1.0),
+        "alpha": (0.0, 0.03, 0.1, 0.3, 1.0),
+    }
+    tables = [
+        Table(
+            f"{name}: FB15k-237, DistMult, d = 100",
+            name,
+            _titles("emu"),
+            tuple(Row(f"{value:g}", ((_appendix("distmult", "emu", **{name: value}),),)) for value in values),
+        )
+        for name, values in swept.items()
+    ]
+    preset = preset_cell("fb15k-237", "distmult", "emu").settings
+    at = "" if preset is None else f" ({', '.join(f'{name} {getattr(preset, name):g}' for name in swept)})"
+    return Experiment(
+        "sensitivity",
+        "EMU's parameters",
+        f"One parameter at a time; the others are the preset's{at}. mutation_rate is the share of components taken "
+        f"from the positive, beta the label of a mutated negative (Eq. 4), alpha the weight of the unmutated "
+        f"negatives' term (Eq. 5). {_CHEAP}",
+        tuple(tables),
+    )
+
+
+def label_smoothing() -> Experiment:
+    """Unbounded label smoothing against the ordinary one."""
+    columns = {
+        "ULS, mutated": ("emu", "unbounded"),
+        "label smoothing, mutated": ("emu", "smoothed"),
+        "ULS, not mutated": ("no-mutation", "unbounded"),
+        "label smoothing, not mutated": ("no-mutation", "smoothed"),
+    }
+    rows = [
+        Row(
+            f"{beta:g}",
+            tuple((_appendix("distmult", method, labels=labels, beta=beta),) for method, labels in columns.values()),
+        )
+        for beta in (0.1, 0.3, 0.5)
+    ]
+    table = Table("FB15k-237, DistMult, d = 100", "beta", tuple(columns), tuple(rows))
+    return Experiment(
+        "label-smoothing",
+        "Unbounded and ordinary label smoothing",
+        "ULS gives each negative the label beta (Eq. 4), ordinary label smoothing spreads beta over all classes "
+        f"(Eq. 3). The EMU preset otherwise. {_CHEAP}",
+        (table,),
+    )
+
+
+def beyond() -> Experiment:
+    """What the paper has no figures for: every entity as a negative, and other losses."""
+    every = [
+        Row(title_of(model), tuple((_appendix(model, method, negatives="all"),) for method in ("emu", "plain")))
+        for model in ("distmult", "complex")
+    ]
+    losses = [
+        Row(
+            f"{title_of(model)}, {loss}",
+            tuple((_appendix(model, method, loss=loss),) for method in ("emu", "neither")),
+        )
+        for model in ("transe", "distmult")
+        for loss in ("self-adversarial", "margin-ranking", "binary-cross-entropy")
+    ]
+    return Experiment(
+        "beyond",
+        "Beyond the paper",
+        "Every entity as a negative, and EMU with other losses. Only what the tables name differs from the presets, "
+        f"which were tuned with sampled negatives and cross entropy. {_CHEAP}",
+        (
+            Table("Every entity as a negative: FB15k-237, d = 100", "model", _titles("emu", "plain"), tuple(every)),
+            Table("Other losses: FB15k-237, d = 100", "model, loss", _titles("emu", "neither"), tuple(losses)),
+        ),
+    )
+
+
+_CHEAP = f"At most {APPENDIX_STEPS:,} steps a run. Seed 0."
+
+EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
+    "table2": table2,
+    "table3": table3,
+    "negatives": negatives,
+    "sensitivity": sensitivity,
+    "label-smoothing": label_smoothing,
+    "beyond": beyond,
+}
+"""All experiments by name, in the order of the report."""
+
+DEFAULT = ("table2", "table3")
+
+
+def build(names: Iterable[str] = ()) -> list[Experiment]:
+    """The named experiments, made from today's presets; without names, all.
+
+    Raises:
+        InputError: an unknown name; the nearest known one is given.
+    """
+    names = list(names) or list(EXPERIMENTS)
+    for name in names:
+        if name not in EXPERIMENTS:
+            raise InputError(
+                f"unknown experiment {name!r}; known: {', '.join(EXPERIMENTS)}.{nearest(name, EXPERIMENTS)}"
+            )
+    return [EXPERIMENTS[name]() for name in dict.fromkeys(names)]
+
+
+def _models_by_methods(dataset: str, dim: int, seeds: dict[str, Sequence[int]]) -> Table:
+    rows = [
+        Row(
+            title_of(model),
+            tuple(
+                tuple(preset_cell(dataset, model, method, dim=dim, seed=seed) for seed in seeds[method])
+                for method in seeds
+            ),
+        )
+        for model in MODELS
+    ]
+    return Table(f"{title_of(dataset)}, d = {dim}", "model", _titles(*seeds), tuple(rows))
+
+
+def _appendix(model: str, method: str, **changes: Any) -> Cell:
+    return preset_cell("fb15k-237", model, method, most_steps=APPENDIX_STEPS, **changes)
+
+
+def _titles(*methods: str) -> tuple[str, ...]:
+    return tuple(METHODS[method] for method in methods)

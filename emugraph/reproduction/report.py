@@ -1,0 +1,177 @@
+"""RESULTS.md: every table of every experiment, from the results on disk and nothing else."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from emugraph.files import write_text
+from emugraph.reproduction.cells import Cell, RunKey, title_of
+from emugraph.reproduction.experiments import Experiment, Table
+from emugraph.reproduction.reference import DECIMALS, Published, published, read_reference
+from emugraph.reproduction.results import Result, by_run, read_results
+
+DASH = "–"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """What an entry of a table shows: the results of its seeds, and the paper's figures where it has some."""
+
+    results: tuple[Result, ...]
+    paper: Published | None
+
+    @property
+    def mrr(self) -> float:
+        """Mean over the seeds."""
+        return statistics.fmean(result.mrr for result in self.results)
+
+    @property
+    def hits(self) -> tuple[float, float, float]:
+        """Hits@1, Hits@3 and Hits@10, means over the seeds."""
+        found = [(result.hits_at_1, result.hits_at_3, result.hits_at_10) for result in self.results]
+        first, third, tenth = (statistics.fmean(values) for values in zip(*found, strict=True))
+        return first, third, tenth
+
+    @property
+    def deviation(self) -> float | None:
+        """Sample standard deviation of the MRR; None with fewer than three seeds."""
+        return statistics.stdev(result.mrr for result in self.results) if len(self.results) >= 3 else None
+
+    @property
+    def seconds(self) -> float:
+        """Median seconds of a run."""
+        return statistics.median(result.seconds for result in self.results)
+
+    @property
+    def below(self) -> bool:
+        """Whether MRR or Hits@10 is below the paper's."""
+        return bool(self.results and self.paper and self.paper.is_missed_by(self.mrr, self.hits[-1]))
+
+
+def write_report(path: Path, experiments: Iterable[Experiment], results: Path) -> None:
+    """Write the report of a file of results.
+
+    Raises:
+        InputError: the file of results is damaged.
+        EmugraphError: the report cannot be written.
+    """
+    write_text(path, render(experiments, read_results(results), results.as_posix()))
+
+
+def render(experiments: Iterable[Experiment], results: Iterable[Result], source: str) -> str:
+    """The report in Markdown.
+
+    Args:
+        experiments: what to show; a cell without a result is a dash.
+        results: the results, of which those are taken whose settings are a cell's.
+        source: where they come from, for the text.
+    """
+    found = by_run(results)
+    experiments = list(experiments)
+    used = {cell.key for experiment in experiments for cell in experiment.cells} & found.keys()
+    origin = (
+        f"Written by `emugraph reproduce` from {_runs(len(used))} in `{source}` with the settings of today's "
+        "presets. Figures are those of the weights with the best validation MRR, on test, filtered, heads and tails "
+        "together, ties at their mean rank."
+    )
+    legend = (
+        "An entry is MRR / Hits@10, the mean over the seeds; ± is the sample standard deviation of the MRR, where "
+        f"there are three seeds or more. {DASH} is not measured. Seconds are those of training and validation of one "
+        f"run, the median over the seeds. The paper is: {read_reference()['paper']['source']}. An entry is below the "
+        f"paper if its MRR or its Hits@10, rounded to the paper's {DECIMALS} decimals, is less."
+    )
+    parts = ["# Results", origin, legend]
+    for experiment in experiments:
+        parts += [f"## {experiment.title}", experiment.caption, f"Command: `emugraph reproduce {experiment.name}`"]
+        for table in experiment.tables:
+            parts += [f"### {table.title}", *_render_table(table, found)]
+    parts += ["## Published by others", "For scale; larger dimensions and other settings.", _others()]
+    return "\n\n".join(parts) + "\n"
+
+
+def _runs(count: int) -> str:
+    return "the 1 run" if count == 1 else f"the {count:,} runs"
+
+
+def _render_table(table: Table, found: dict[RunKey, Result]) -> list[str]:
+    """A table's parts: the entries, those below the paper, all figures, and what they were measured with."""
+    if all(cell.settings is None for cell in table.cells):
+        return ["There are no presets for it."]
+    entries = [[_entry(cells, found) for cells in row.entries] for row in table.rows]
+    named = [
+        (row.title, column, entry)
+        for row, line in zip(table.rows, entries, strict=True)
+        for column, entry in zip(table.columns, line, strict=True)
+    ]
+    measured = [(title, column, entry) for title, column, entry in named if entry.results]
+    if not measured:
+        return ["Not measured yet."]
+    lines = [[row.title, *(_short(entry) for entry in line)] for row, line in zip(table.rows, entries, strict=True)]
+    parts = [_markdown([table.corner, *table.columns], lines)]
+    compared = [(title, column, entry) for title, column, entry in measured if entry.paper]
+    if compared:
+        below = [f"{title} {column}" for title, column, entry in compared if entry.below]
+        listed = f": {', '.join(below)}" if below else ""
+        parts.append(f"Below the paper are {len(below)} of {len(compared)} entries{listed}.")
+    parts += [_details(table.corner, measured, compared=bool(compared)), _made_with(entry for *_, entry in measured)]
+    return parts
+
+
+def _entry(cells: Sequence[Cell], found: dict[RunKey, Result]) -> Entry:
+    results = tuple(found[cell.key] for cell in cells if cell.key is not None and cell.key in found)
+    return Entry(results, published(cells[0]) if cells else None)
+
+
+def _short(entry: Entry) -> str:
+    """An entry of the first table, the paper's figures under its own."""
+    paper = "" if entry.paper is None else f"paper {entry.paper.mrr:.3f} / {entry.paper.hits_at_10:.3f}"
+    if not entry.results:
+        return f"{DASH}<br>{paper}" if paper else DASH
+    spread = "" if entry.deviation is None else f" ± {entry.deviation:.4f}"
+    own = f"{entry.mrr:.4f}{spread} / {entry.hits[-1]:.4f}"
+    return f"{own}<br>{'**below** ' if entry.below else ''}{paper}" if paper else own
+
+
+def _details(corner: str, measured: Iterable[tuple[str, str, Entry]], *, compared: bool) -> str:
+    header = [corner, "", "MRR", "Hits@1", "Hits@3", "Hits@10", "seeds", "seconds"]
+    if compared:
+        header += ["MRR - paper's", "Hits@10 - paper's"]
+    lines = []
+    for title, column, entry in measured:
+        line = [title, column, *(f"{figure:.4f}" for figure in (entry.mrr, *entry.hits))]
+        line += [str(len(entry.results)), f"{entry.seconds:.0f}"]
+        if compared and entry.paper:
+            pairs = ((entry.mrr, entry.paper.mrr), (entry.hits[-1], entry.paper.hits_at_10))
+            line += [f"{own - theirs:+.4f}" for own, theirs in pairs]
+        elif compared:
+            line += [DASH, DASH]
+        lines.append(line)
+    return f"<details><summary>All figures, seeds and seconds</summary>\n\n{_markdown(header, lines)}\n\n</details>"
+
+
+def _made_with(entries: Iterable[Entry]) -> str:
+    made = dict.fromkeys(
+        f"emugraph {result.version} on {result.machine}" for entry in entries for result in entry.results
+    )
+    return f"Measured with {'; '.join(made)}."
+
+
+def _others() -> str:
+    lines = [
+        [
+            title_of(other["dataset"]),
+            title_of(other["model"]),
+            other["by"] + (f", d = {other['dim']}" if "dim" in other else ""),
+            *(f"{other[name]:.3f}" if name in other else DASH for name in ("mrr", "hits@1", "hits@10")),
+        ]
+        for other in read_reference()["others"]
+    ]
+    return _markdown(["data", "model", "by", "MRR", "Hits@1", "Hits@10"], lines)
+
+
+def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    rows = [header, ["---"] * len(header), *lines]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
