@@ -43,8 +43,9 @@ def materialized(
     model: Model, query: Tensor, positive: Tensor, negatives: Tensor, settings: Settings, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
     """What :func:`emugraph.objective.negative_scores` does, with mixed embeddings made."""
-    mask = draw_masks(len(negatives), model.num_components, settings.mutation_rate, generator)
-    return materialized_scores(model, query, positive, negatives, mask)
+    masks = -(-len(negatives) // settings.mask_run)
+    mask = draw_masks(masks, model.num_components, settings.mutation_rate, generator)
+    return materialized_scores(model, query, positive, negatives, mask, settings.mask_run)
 
 
 def seconds(step: Callable[[], object], steps: int) -> float:

@@ -126,11 +126,11 @@ def mutation(distance: str, with_compile: bool) -> tuple[str, dict[str, Job]]:
     q, e, positive, mask = rows(B, distance), rows(K, distance), rows(B, distance), torch.rand(K, D) < 0.61
     jobs = {
         "kernels": step(kernels.pairwise_masked, q, e, positive, mask, distance),
-        "factorised in PyTorch": step(eager.pairwise_masked, q, e, positive, mask, distance),
+        "factorised in PyTorch": step(eager.pairwise_masked, q, e, positive, mask, distance, 1),
         "materialised": step(materialised_mutation, q, e, positive, mask, distance),
     }
     if with_compile:
-        jobs["torch.compile"] = step(torch.compile(eager.pairwise_masked), q, e, positive, mask, distance)
+        jobs["torch.compile"] = step(torch.compile(eager.pairwise_masked), q, e, positive, mask, distance, 1)
     return f"plain and mutated scores, forward and backward, {distance}, B = {B}, K = {K}, {D} units", jobs
 
 

@@ -75,10 +75,9 @@ def negative_scores(
     """
     count = tuple(negatives.shape[:-1])
     if settings.mixing == "emu":
-        if len(count) == 1 and settings.masks != "each":
-            count = (min(settings.masks, *count),)
-        mask = draw_masks(count, model.num_components, settings.mutation_rate, generator, kind=settings.mask)
-        return mutated_scores(model, query, positive, negatives, mask)
+        masks = (*count[:-1], -(-count[-1] // settings.mask_run))
+        mask = draw_masks(masks, model.num_components, settings.mutation_rate, generator, kind=settings.mask)
+        return mutated_scores(model, query, positive, negatives, mask, settings.mask_run)
     if settings.mixing == "mixup":
         weight = draw_mixup_weights(count, generator, a=settings.mixup_a, b=settings.mixup_b)
         return mixed_up_scores(model, query, positive, negatives, weight)

@@ -43,10 +43,7 @@ class Settings(BaseModel):
     mask: Literal["exact", "bernoulli"] = Field(
         "exact", description="exactly that share of each negative's components, or each component with that probability"
     )
-    masks: Positive | Literal["each"] = Field(
-        "each",
-        description="masks a step where negatives are shared: a number, each for an equal run of them, or one each",
-    )
+    mask_run: Positive = Field(16, description="negatives in turn that share a mask, so that mutation costs less")
     mixup_a: PositiveFloat = Field(2.0, description="first parameter of MIXUP's Beta distribution")
     mixup_b: PositiveFloat = Field(1.0, description="second parameter of MIXUP's Beta distribution")
 

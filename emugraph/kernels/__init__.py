@@ -60,7 +60,9 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
     return _form(q, e).pairwise(q, e, kind)
 
 
-def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+def pairwise_masked(
+    q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, *, run: int = 1
+) -> tuple[Tensor, Tensor]:
     """Scores of all queries with all candidates, plain and mutated (Eq. 2), in one pass over the candidates.
 
     Candidate ``k`` takes the units of each query's true entity where ``mask[k]`` is set. A score is a sum over units,
@@ -71,8 +73,9 @@ def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: 
         q: queries ``(B, w)``.
         e: candidates ``(K, w)``, shared by all queries.
         positive: the true entity of each query ``(B, w)``.
-        mask: ``(K, u)``, bool or uint8 (0 or 1), or what :func:`pack_mask` makes of them.
+        mask: ``(ceil(K / run), u)``, bool or uint8 (0 or 1), or what :func:`pack_mask` makes of them.
         kind: one of ``KINDS``.
+        run: how many candidates in turn share a mask: with 16 or a multiple, mutated scores cost next to nothing.
 
     Returns:
         ``(plain, mutated)``, each ``(B, K)``, differentiable (once) by ``q``, ``e`` and ``positive``. One that is left
@@ -82,8 +85,10 @@ def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: 
         InputError: shapes or the kind's name do not fit.
     """
     units = _check(kind, q, e)
-    _check_masked(q, positive, mask, [(len(e), _mask_width(mask, units))])
-    return _form(q, e, positive).pairwise_masked(q, e, positive, mask, kind)
+    if run < 1:
+        raise InputError(f"run is {run}; a mask serves one candidate at least")
+    _check_masked(q, positive, mask, [(-(-len(e) // run), _mask_width(mask, units))])
+    return _form(q, e, positive).pairwise_masked(q, e, positive, mask, kind, run)
 
 
 def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:

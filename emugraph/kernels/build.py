@@ -47,6 +47,7 @@ class Library:
     handle: ctypes.CDLL | None
     reason: str
     seconds: float | None = None  # spent compiling; None: nothing was compiled
+    lanes: int = 1  # of its vectors
 
 
 @dataclass(frozen=True)
@@ -100,7 +101,7 @@ def _build_or_load() -> Library:
         for file in sorted(folder.glob(f"kernels-{key}-*.so")):
             handle = _load_kept(file)
             if handle is not None:
-                return Library(handle, f"{version}, {recipe.words}")
+                return Library(handle, f"{version}, {recipe.words}", lanes=handle.emugraph_lanes())
     refusal = ""
     for key, recipe in recipes.items():
         start = time.perf_counter()
@@ -112,7 +113,8 @@ def _build_or_load() -> Library:
                 refusal = refusal or str(error)
                 continue
             _keep(built, folder, key)
-        return Library(handle, f"{version}, {recipe.words}", time.perf_counter() - start)
+        seconds = time.perf_counter() - start
+        return Library(handle, f"{version}, {recipe.words}", seconds, handle.emugraph_lanes())
     raise BuildError(refusal)
 
 

@@ -74,9 +74,9 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
     return torch.cat([torch.cat([block(b, k) for k in columns], dim=1) for b in rows])
 
 
-def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, run: int) -> tuple[Tensor, Tensor]:
     phi_positive = components(q, positive, kind)  # (B, u)
-    mask = floats(mask, phi_positive)
+    mask = floats(spread(mask, run, len(e)), phi_positive)
     taken = phi_positive @ mask.T  # (B, K)
     if kind == "dot":
         return q @ e.T, taken + q @ (e * (1 - mask)).T
@@ -122,6 +122,11 @@ def pack_mask(mask: Tensor) -> Tensor:
     bits = mask.new_zeros(*shape, words * 64, dtype=torch.int64)
     bits[..., :units] = mask
     return (bits.unflatten(-1, (words, 64)) << torch.arange(64, device=mask.device)).sum(-1)
+
+
+def spread(mask: Tensor, run: int, candidates: int) -> Tensor:
+    """A mask for each candidate ``(K, ...)``, from masks that serve ``run`` candidates in turn."""
+    return mask if run == 1 else mask.repeat_interleave(run, dim=0)[:candidates]
 
 
 def floats(mask: Tensor, phi: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from emugraph.kernels.build import library
+from emugraph.kernels.eager import spread
 
 CODES = {"l1": 0, "l2": 1, "modulus": 2, "dot": 3}  # enum Score in terms.h
 
@@ -23,8 +24,10 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
     return _Pairwise.apply(q, e, kind)
 
 
-def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:
-    return _PairwiseMasked.apply(q, e, positive, pack_mask(mask), kind)
+def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, run: int) -> tuple[Tensor, Tensor]:
+    if run % library().lanes:
+        mask, run = spread(mask, run, len(e)), 1
+    return _PairwiseMasked.apply(q, e, positive, pack_mask(mask), kind, run)
 
 
 def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
@@ -83,7 +86,7 @@ class _Pairwise(torch.autograd.Function):
     def forward(ctx: Any, q: Tensor, e: Tensor, kind: str) -> Tensor:
         q, e = q.contiguous(), e.contiguous()
         scores = q.new_empty(len(q), len(e))  # (B, K)
-        _call("emugraph_pairwise", CODES[kind], q, e, None, None, *_sizes(q, e, kind), scores, None)
+        _call("emugraph_pairwise", CODES[kind], q, e, None, None, 1, *_sizes(q, e, kind), scores, None)
         _remember(ctx, kind, (q, e), (scores,))
         return scores
 
@@ -91,18 +94,21 @@ class _Pairwise(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (q, e), roots = _recall(ctx, 2)
-        dq, de, _ = _pairwise_backward(q, e, None, None, (gradient, None), roots, ctx.kind)
+        dq, de, _ = _pairwise_backward(q, e, None, None, 1, (gradient, None), roots, ctx.kind)
         return dq, de, None
 
 
 class _PairwiseMasked(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, run: int
+    ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         q, e, positive, mask = (x.contiguous() for x in (q, e, positive, mask))
         scores, mutated = q.new_empty(len(q), len(e)), q.new_empty(len(q), len(e))  # (B, K)
         sizes = _sizes(q, e, kind)
-        _call("emugraph_pairwise", CODES[kind], q, e, positive, mask, *sizes, scores, mutated)
+        _call("emugraph_pairwise", CODES[kind], q, e, positive, mask, run, *sizes, scores, mutated)
+        ctx.run = run
         _remember(ctx, kind, (q, e, positive, mask), (scores, mutated))
         return scores, mutated
 
@@ -110,7 +116,7 @@ class _PairwiseMasked(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         (q, e, positive, mask), roots = _recall(ctx, 4)
-        return *_pairwise_backward(q, e, positive, mask, gradients, roots, ctx.kind), None, None
+        return *_pairwise_backward(q, e, positive, mask, ctx.run, gradients, roots, ctx.kind), None, None, None
 
 
 class _Gathered(torch.autograd.Function):
@@ -158,6 +164,7 @@ def _pairwise_backward(
     e: Tensor,
     positive: Tensor | None,
     mask: Tensor | None,
+    run: int,
     gradients: tuple[Tensor | None, ...],
     roots: tuple[Tensor | None, ...],
     kind: str,
@@ -169,7 +176,7 @@ def _pairwise_backward(
             return None, None, None
     dq, de = torch.empty_like(q), torch.empty_like(e)
     dpositive = None if positive is None else torch.empty_like(positive)
-    inputs, sizes = (q, e, positive, mask, plain, mutated), _sizes(q, e, kind)
+    inputs, sizes = (q, e, positive, mask, run, plain, mutated), _sizes(q, e, kind)
     _call("emugraph_pairwise_backward", CODES[kind], *inputs, *roots, *sizes, dq, de, dpositive)
     return dq, de, dpositive
 

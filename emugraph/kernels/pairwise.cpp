@@ -82,7 +82,7 @@ void pairwise_tile(const float* q, const float* positive, Index units, const flo
 template <int D, bool MASKED>
 Index pairwise(const float* q, const float* e, const float* positive, Mask mask, Index queries, Index candidates,
                Index units, float* scores, float* mutated, Index threads) {
-    constexpr int Q = 4, T = Panel<D, MASKED>::vectors, width = Panel<D, MASKED>::width;
+    constexpr int Q = D == DOT && many_registers ? 6 : 4, T = Panel<D, MASKED>::vectors, width = Panel<D, MASKED>::width;
     const Index columns = units * parts<D>;
     const Index panels = ceil_div(candidates, width);
     // Packing a panel pays from some 64 queries on; split the queries only where the panels alone are too few.
@@ -115,6 +115,80 @@ Index pairwise(const float* q, const float* e, const float* positive, Mask mask,
     return 0;
 }
 
+// What each query's positive adds up where a mask takes its units: sums (queries, masks).
+void sum_taken(const float* terms, Mask mask, Index queries, Index masks, Index units, float* sums, Index threads) {
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (Index b = 0; b < queries; ++b)
+        for (Index m = 0; m < masks; ++m) {
+            Vec sum = {};
+            for (Index i = 0; i < units; i += V)
+                sum = add_where(mask.taken(mask.row(0, m), i / V), sum,
+                                load_part(terms + b * units + i, smaller(V, units - i)));
+            sums[b * masks + m] = sum_lanes(sum);
+        }
+}
+
+// Scores of Q queries with V candidates that share a mask. Units come in the given order, those that the mask leaves
+// first: up to there the sum is what the mutated scores have of the candidates.
+template <int D, int Q>
+void run_tile(const float* q, const float* taken, Index masks, Index units, Index kept, const Index* order,
+              const float* panel, Index count, float* scores, float* mutated, Index leading) {
+    const Index columns = units * parts<D>;
+    Vec sum[Q] = {};
+    const auto add = [&](Index i) {
+        const Unit candidate = {load(panel + i * V), D == MODULUS ? load(panel + (units + i) * V) : Vec{}};
+        const float* column = q + order[i];
+        for (int b = 0; b < Q; ++b) {
+            const float* query = column + b * columns;
+            sum[b] = add_component<D>(sum[b], {splat(query[0]), D == MODULUS ? splat(query[units]) : Vec{}}, candidate);
+        }
+    };
+    for (Index i = 0; i < kept; ++i) add(i);
+    for (int b = 0; b < Q; ++b)
+        store_part(mutated + b * leading, score<D>(sum[b] + splat(taken[b * masks])), smaller(V, count));
+    for (Index i = kept; i < units; ++i) add(i);
+    for (int b = 0; b < Q; ++b) store_part(scores + b * leading, score<D>(sum[b]), smaller(V, count));
+}
+
+// Where `run` candidates, a multiple of V, share a mask each, mutated scores come with the plain ones for nothing.
+template <int D>
+Index pairwise_runs(const float* q, const float* e, const float* positive, Mask mask, Index run, Index queries,
+                    Index candidates, Index units, float* scores, float* mutated, Index threads) {
+    constexpr int Q = 8;
+    const Index columns = units * parts<D>, panels = ceil_div(candidates, V), masks = ceil_div(candidates, run);
+    const Index splits = larger(1, smaller(ceil_div(4 * threads, panels), queries / 64));
+    const Index rows = ceil_div(ceil_div(queries, splits), Q) * Q;
+    Buffer<float> panel_of_thread(columns * V * threads), terms(queries * units), sums(queries * masks);
+    Buffer<Index> order_of_thread(units * threads);
+    if (panel_of_thread.empty() || terms.empty() || sums.empty() || order_of_thread.empty()) return 1;
+    positive_terms<D>(q, positive, queries, units, terms.get());
+    sum_taken(terms.get(), mask, queries, masks, units, sums.get(), threads);
+#pragma omp parallel for schedule(dynamic) num_threads(threads)
+    for (Index task = 0; task < panels * splits; ++task) {
+        float* panel = panel_of_thread.get() + columns * V * thread_number();
+        Index* order = order_of_thread.get() + units * thread_number();
+        const Index first = task / splits * V, count = smaller(V, candidates - first), m = first / run;
+        Index b = task % splits * rows, kept = 0;
+        const Index end = smaller(queries, b + rows);
+        if (b >= end) continue;
+        for (Index i = 0; i < units; ++i)
+            if (!mask.unit(mask.row(0, m), i)) order[kept++] = i;
+        for (Index i = 0, at = kept; i < units; ++i)
+            if (mask.unit(mask.row(0, m), i)) order[at++] = i;
+        for (Index i = 0; i < units; ++i)
+            for (int p = 0; p < parts<D>; ++p)
+                for (Index j = 0; j < V; ++j)
+                    panel[(p * units + i) * V + j] = j < count ? e[(first + j) * columns + p * units + order[i]] : 0.0f;
+        for (; b + Q <= end; b += Q)
+            run_tile<D, Q>(q + b * columns, sums.get() + b * masks + m, masks, units, kept, order, panel, count,
+                           scores + b * candidates + first, mutated + b * candidates + first, candidates);
+        for (; b < end; ++b)
+            run_tile<D, 1>(q + b * columns, sums.get() + b * masks + m, masks, units, kept, order, panel, count,
+                           scores + b * candidates + first, mutated + b * candidates + first, candidates);
+    }
+    return 0;
+}
+
 // Queries whose gradients one tile holds in registers.
 template <int D>
 constexpr int tile_rows = (D == MODULUS ? 4 : 8) / (many_registers ? 1 : 2);
@@ -123,9 +197,9 @@ constexpr int tile_rows = (D == MODULUS ? 4 : 8) / (many_registers ? 1 : 2);
 constexpr Index patch = 128;
 
 // One vector of units for a patch, everything packed. For each tile of queries and each candidate, `weights` holds the
-// tile's weights and, with a mask, those of the mutated scores. The gradients, and with a mask the weights of the
-// positives, are added to `dq`, `de` and `taken`, or written where these are new.
-template <int D, bool MASKED>
+// tile's weights and, with a mask, those of the mutated scores. The gradients, and with a mask of its own for each
+// candidate the weights of the positives, are added to `dq`, `de` and `taken`, or written where these are new.
+template <int D, bool MASKED, bool RUNS>
 void backward_patch(const float* q, const float* e, const std::uint16_t* bits, const float* weights, Index queries,
                     Index candidates, float* dq, float* de, float* taken, bool new_dq, bool new_de) {
     constexpr int R = tile_rows<D>, S = parts<D> * V, G = MASKED ? 2 : 1;
@@ -134,7 +208,7 @@ void backward_patch(const float* q, const float* e, const std::uint16_t* bits, c
         Vec taken_sum[R];
         for (int r = 0; r < R; ++r) {
             sum[r] = new_dq ? Unit{} : load_unit<D>(dq + (b + r) * S, V, V);
-            if (MASKED) taken_sum[r] = new_dq ? Vec{} : load(taken + (b + r) * V);
+            if (MASKED && !RUNS) taken_sum[r] = new_dq ? Vec{} : load(taken + (b + r) * V);
         }
         for (Index k = 0; k < candidates; ++k, weights += R * G) {
             const Unit candidate = load_unit<D>(e + k * S, V, V);
@@ -146,7 +220,7 @@ void backward_patch(const float* q, const float* e, const std::uint16_t* bits, c
                 if (MASKED) {
                     const Vec by_mutated = splat(weights[R + r]);
                     c = add_where(keep, c, by_mutated);
-                    taken_sum[r] = add_where(take, taken_sum[r], by_mutated);
+                    if (!RUNS) taken_sum[r] = add_where(take, taken_sum[r], by_mutated);
                 }
                 add_gradients<D>(c, load_unit<D>(q + (b + r) * S, V, V), candidate, sum[r], total);
             }
@@ -154,34 +228,66 @@ void backward_patch(const float* q, const float* e, const std::uint16_t* bits, c
         }
         for (int r = 0; r < R; ++r) {
             store_unit<D>(dq + (b + r) * S, sum[r], V, V);
-            if (MASKED) store(taken + (b + r) * V, taken_sum[r]);
+            if (MASKED && !RUNS) store(taken + (b + r) * V, taken_sum[r]);
         }
     }
 }
 
 // packed[block][row]: the lanes whose units a candidate takes from the positive.
-void pack_mask_rows(Mask mask, Index first, Index count, Range blocks, std::uint16_t* packed) {
+void pack_mask_rows(Mask mask, Index run, Index first, Index count, Range blocks, std::uint16_t* packed) {
     for (Index block = blocks.first; block < blocks.last; ++block)
         for (Index k = 0; k < count; ++k)
-            *packed++ = static_cast<std::uint16_t>(mask.words[mask.row(0, first + k) + block * V / 64] >> block * V % 64);
+            *packed++ = static_cast<std::uint16_t>(mask.words[mask.row(0, (first + k) / run) + block * V / 64] >>
+                                                   block * V % 64);
 }
 
 // packed[tile][candidate][0 or 1][query of the tile], zeros beyond `count` queries.
 template <int R, bool MASKED>
 void pack_weights(Weights plain, Weights mutated, Index first, Index leading, Index count, Index padded,
                   Index candidates, float* packed) {
-    constexpr int G = MASKED ? 2 : 1;
-    for (Index b = 0; b < padded; ++b) {
-        float* to = packed + b / R * R * candidates * G + b % R;
-        const Index row = first + b * leading;
-        for (Index k = 0; k < candidates; ++k) to[k * R * G] = b < count ? plain.at(row + k) : 0.0f;
-        if (MASKED)
-            for (Index k = 0; k < candidates; ++k) to[k * R * G + R] = b < count ? mutated.at(row + k) : 0.0f;
+    constexpr int width = MASKED ? 2 * R : R;
+    for (Index b = 0; b < padded; b += R)
+        for (int start = 0; start < width; start += V)
+            for (Index k = 0; k < candidates; k += V) {
+                const Index columns = smaller(V, candidates - k);
+                Vec rows[V] = {};
+                for (int i = 0; i < V && start + i < width; ++i) {
+                    const Index row = b + (start + i) % R;
+                    const Weights& weights = start + i < R ? plain : mutated;
+                    if (row < count) rows[i] = weights.at(first + row * leading + k, columns);
+                }
+                transpose(rows);
+                float* to = packed + (b / R * candidates + k) * width + start;
+                for (Index column = 0; column < columns; ++column)
+                    store_part(to + column * width, rows[column], smaller(V, width - start));
+            }
+}
+
+// The weights of the positives where candidates share masks: weights (queries, units).
+void sum_run_weights(Mask mask, Index run, Weights mutated, Index queries, Index candidates, Index units,
+                     float* weights, Index threads) {
+    const Index vectors = ceil_div(units, V);
+    Buffer<float> padded(vectors * V * threads);
+#pragma omp parallel for schedule(static) num_threads(threads)
+    for (Index b = 0; b < queries; ++b) {
+        float* sums = padded.get() + vectors * V * thread_number();
+        std::memset(sums, 0, vectors * V * sizeof(float));
+        for (Index first = 0; first < candidates; first += run) {
+            Vec total = {};
+            for (Index k = first; k < smaller(first + run, candidates); k += V)
+                total += mutated.at(b * candidates + k, smaller(V, candidates - k));
+            const Vec weight = splat(sum_lanes(total));
+            for (Index block = 0; block < vectors; ++block) {
+                const Lanes taken = mask.taken(mask.row(0, first / run), block);
+                store(sums + block * V, add_where(taken, load(sums + block * V), weight));
+            }
+        }
+        std::memcpy(weights + b * units, sums, units * sizeof(float));
     }
 }
 
-template <int D, bool MASKED>
-Index pairwise_backward(const float* q, const float* e, const float* positive, Mask mask, Weights plain,
+template <int D, bool MASKED, bool RUNS>
+Index pairwise_backward(const float* q, const float* e, const float* positive, Mask mask, Index run, Weights plain,
                         Weights mutated, Index queries, Index candidates, Index units, float* dq, float* de,
                         float* dpositive, Index threads) {
     constexpr int R = tile_rows<D>, P = parts<D>, S = P * V, G = MASKED ? 2 : 1;
@@ -195,7 +301,7 @@ Index pairwise_backward(const float* q, const float* e, const float* positive, M
     const Index group = ceil_div(vectors, smaller(vectors, ceil_div(3 * threads, cuts)));
     const Index groups = ceil_div(vectors, group);
     const Index q_size = vectors * padded * S, e_size = vectors * candidates * S;
-    const Index taken_size = MASKED ? vectors * padded * V : 0;
+    const Index taken_size = MASKED && !RUNS ? vectors * padded * V : 0;
     const Index q_copies = cut_queries ? 1 : cuts, e_copies = cut_queries ? cuts : 1;
     const Index scratch_size = patch * (group * 2 * S + patch * G), bits_size = patch * group;
     Buffer<std::uint16_t> bits_of_thread(MASKED ? bits_size * threads : 0);
@@ -219,14 +325,14 @@ Index pairwise_backward(const float* q, const float* e, const float* positive, M
         for (Index k = e_range.first; k < e_range.last; k += patch) {
             const Index n = smaller(patch, e_range.last - k);
             pack_rows(e, k, n, n, blocks, units, P, e_packed);
-            if (MASKED) pack_mask_rows(mask, k, n, blocks, bits);
+            if (MASKED) pack_mask_rows(mask, run, k, n, blocks, bits);
             for (Index b = q_range.first; b < q_range.last; b += patch) {
                 const Index m = smaller(patch, q_range.last - b), count = smaller(m, queries - b);
                 pack_rows(q, b, count, m, blocks, units, P, q_packed);
                 pack_weights<R, MASKED>(plain, mutated, b * candidates + k, candidates, count, m, n, weights_packed);
                 for (Index block = blocks.first; block < blocks.last; ++block) {
                     const Index i = block - blocks.first;
-                    backward_patch<D, MASKED>(q_packed + i * m * S, e_packed + i * n * S, bits + i * n,
+                    backward_patch<D, MASKED, RUNS>(q_packed + i * m * S, e_packed + i * n * S, bits + i * n,
                                               weights_packed, m, n, dq_copy + (block * padded + b) * S,
                                               de_copy + (block * candidates + k) * S,
                                               taken_copy + (block * padded + b) * V, k == e_range.first,
@@ -238,11 +344,20 @@ Index pairwise_backward(const float* q, const float* e, const float* positive, M
     unpack_sum(dq_copies.get(), q_copies, queries, padded, units, P, query_sign<D>, dq, threads);
     unpack_sum(de_copies.get(), e_copies, candidates, candidates, units, P, 1.0f, de, threads);
     if (MASKED) {
-        unpack_sum(taken_copies.get(), q_copies, queries, padded, units, 1, 1.0f, taken.get(), threads);
+        if (RUNS)
+            sum_run_weights(mask, run, mutated, queries, candidates, units, taken.get(), threads);
+        else
+            unpack_sum(taken_copies.get(), q_copies, queries, padded, units, 1, 1.0f, taken.get(), threads);
         positive_backward<D>(q, positive, taken.get(), queries, units, dq, dpositive);
     }
     return 0;
 }
+
+template <int D, bool MASKED>
+constexpr auto* backward_each = pairwise_backward<D, MASKED, false>;
+
+template <int D, bool MASKED>
+constexpr auto* backward_runs = pairwise_backward<D, MASKED, MASKED>;
 
 }  // namespace
 
@@ -251,24 +366,35 @@ extern "C" {
 // Lanes of a vector: a library that answers at all has been loaded whole.
 Index emugraph_lanes() { return V; }
 
-// scores (queries, candidates) of all queries (queries, width) with all candidates (candidates, width). With a mask
-// (candidates, words), packed, also the scores of mutated candidates, whose masked units are those of the query's
-// positive (queries, width).
+// scores (queries, candidates) of all queries (queries, width) with all candidates (candidates, width). With masks
+// (candidates / run, words), packed, also the scores of mutated candidates, whose masked units are those of the query's
+// positive (queries, width). A mask serves `run` candidates in turn, 1 or a multiple of the lanes.
 Index emugraph_pairwise(Index kind, const float* q, const float* e, const float* positive, const std::uint64_t* mask,
-                        Index queries, Index candidates, Index units, float* scores, float* mutated, Index threads) {
-    return EMUGRAPH_INSTANCE(pairwise, kind, mask)(q, e, positive, Mask{mask, 0, ceil_div(units, 64)}, queries,
-                                                   candidates, units, scores, mutated, threads);
+                        Index run, Index queries, Index candidates, Index units, float* scores, float* mutated,
+                        Index threads) {
+    const Mask masks = {mask, 0, ceil_div(units, 64)};
+    if (mask && run > 1)
+        return (kind == L1        ? pairwise_runs<L1>
+                : kind == L2      ? pairwise_runs<L2>
+                : kind == MODULUS ? pairwise_runs<MODULUS>
+                                  : pairwise_runs<DOT>)(q, e, positive, masks, run, queries, candidates, units, scores,
+                                                        mutated, threads);
+    return EMUGRAPH_INSTANCE(pairwise, kind, mask)(q, e, positive, masks, queries, candidates, units, scores, mutated,
+                                                   threads);
 }
 
 // Gradients for q, e and positive, given those by the scores and by the mutated scores; either may be null. The scores
 // themselves are needed for "l2" only.
 Index emugraph_pairwise_backward(Index kind, const float* q, const float* e, const float* positive,
-                                 const std::uint64_t* mask, const float* gradient, const float* mutated_gradient,
-                                 const float* scores, const float* mutated, Index queries, Index candidates,
-                                 Index units, float* dq, float* de, float* dpositive, Index threads) {
-    return EMUGRAPH_INSTANCE(pairwise_backward, kind, mask)(
-        q, e, positive, Mask{mask, 0, ceil_div(units, 64)}, weights_of(kind, gradient, scores),
-        weights_of(kind, mutated_gradient, mutated), queries, candidates, units, dq, de, dpositive, threads);
+                                 const std::uint64_t* mask, Index run, const float* gradient,
+                                 const float* mutated_gradient, const float* scores, const float* mutated,
+                                 Index queries, Index candidates, Index units, float* dq, float* de, float* dpositive,
+                                 Index threads) {
+    const auto function =
+        run > 1 ? EMUGRAPH_INSTANCE(backward_runs, kind, mask) : EMUGRAPH_INSTANCE(backward_each, kind, mask);
+    return function(q, e, positive, Mask{mask, 0, ceil_div(units, 64)}, run, weights_of(kind, gradient, scores),
+                    weights_of(kind, mutated_gradient, mutated), queries, candidates, units, dq, de, dpositive,
+                    threads);
 }
 
 }  // extern "C"

@@ -143,6 +143,13 @@ struct Weights {
         if (!scores) return gradient[i] * factor;
         return gradient[i] / (-scores[i] < nothing ? nothing : -scores[i]);
     }
+
+    Vec at(Index i, Index lanes) const {
+        if (lanes == V && !scores) return gradient ? load(gradient + i) * factor : Vec{};
+        Vec x = {};
+        for (Index lane = 0; lane < lanes; ++lane) x[lane] = at(i + lane);
+        return x;
+    }
 };
 
 inline Weights weights_of(Index kind, const float* gradient, const float* scores) {

@@ -57,6 +57,17 @@ inline void store_part(float* p, Vec x, Index lanes) {
 #endif
 }
 
+// Lanes of x, then of y, in the order of their numbers.
+inline Vec shuffle(Vec x, Vec y, Bits order) {
+#if defined(__clang__)
+    Vec chosen;
+    for (int lane = 0; lane < V; ++lane) chosen[lane] = order[lane] < V ? x[order[lane]] : y[order[lane] - V];
+    return chosen;
+#else
+    return __builtin_shuffle(x, y, order);
+#endif
+}
+
 inline float sum_lanes(Vec x) {
 #if defined(__AVX512F__)
     return _mm512_reduce_add_ps((__m512)x);
@@ -76,6 +87,25 @@ inline Vec madd(Vec a, Vec b, Vec c) {
 #else
     return a * b + c;
 #endif
+}
+
+// Turn V rows of V lanes into V columns, in place: lanes change places with rows, halves, then quarters, and so on.
+inline void transpose(Vec* rows) {
+#pragma GCC unroll 4
+    for (int half = V / 2; half; half /= 2) {
+        Bits low, high;
+        for (int lane = 0; lane < V; ++lane) {
+            low[lane] = lane & half ? lane - half + V : lane;
+            high[lane] = lane & half ? lane + V : lane + half;
+        }
+#pragma GCC unroll 16
+        for (int row = 0; row < V; ++row) {
+            if (row & half) continue;
+            const Vec above = rows[row], below = rows[row + half];
+            rows[row] = shuffle(above, below, low);
+            rows[row + half] = shuffle(above, below, high);
+        }
+    }
 }
 
 // Lanes that a mask chooses.

@@ -12,7 +12,7 @@ that training, ranking and prediction ask of a model.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -134,7 +134,9 @@ class Model(nn.Module, ABC):
         """Scores (B, K) of queries (B, w) with candidates (K, w) shared by all, or (B, K, w) for each."""
         return self.score(query, candidate) if candidate.ndim == 2 else self.score_each(query, candidate)
 
-    def score_mutated(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def score_mutated(
+        self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor, run: int = 1
+    ) -> tuple[Tensor, Tensor]:
         """Scores of candidates as they are, and with the masked components taken from each query's positive.
 
         The sum splits by components: what the mask takes from the positive, and what it leaves of the candidate.
@@ -143,44 +145,13 @@ class Model(nn.Module, ABC):
             query: (B, w).
             positive: embeddings of the true answers, (B, w).
             candidate: (K, w) shared by all queries, or (B, K, w).
-            mask: bool, (K, u) or (B, K, u) where each query has candidates of its own. For shared candidates also
-                (m, u) with m < K: the first mask for the first K / m candidates, and so on.
+            mask: bool, (K / run, u), rounded up, or (B, K / run, u) where each query has candidates of its own.
+            run: how many candidates in turn share a mask.
 
         Returns:
             plain and mutated scores, each (B, K).
         """
-        if candidate.ndim == 2 and len(mask) < len(candidate):
-            runs = zip(candidate.tensor_split(len(mask)), mask, strict=True)
-            plain, mutated = zip(*(self._score_parted(query, positive, run, one) for run, one in runs), strict=True)
-            return torch.cat(plain, dim=1), torch.cat(mutated, dim=1)
-        return self.score_masked(query, positive, candidate, mask)
-
-    def _score_parted(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Scores (B, K), plain and mutated, of candidates (K, w) that share one mask (u,).
-
-        The kept and the taken components are scored apart, each as the model scores whole rows, so that mutation costs
-        no more than an addition.
-        """
-        kept, taken = self.columns((~mask).nonzero().squeeze(1)), self.columns(mask.nonzero().squeeze(1))
-        order = torch.cat([kept, taken])
-        sizes = [len(kept), len(taken)]
-        queries, positives, candidates = (
-            take_columns(rows, order).split(sizes, dim=1) for rows in (query, positive, candidate)
-        )
-        left = self.score(queries[0], candidates[0])
-        plain = self.join(left, self.score(queries[1], candidates[1]))
-        return plain, self.join(left, self.score_each(queries[1], positives[1]).unsqueeze(1))
-
-    def columns(self, units: Tensor) -> Tensor:
-        """Which numbers of an entity's row hold these units, int64, for units int64 (n,)."""
-        return units
-
-    def join(self, score: Tensor, other: Tensor) -> Tensor:
-        """The score over all components, from the scores over two parts of them."""
-        return score + other
-
-    def score_masked(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """What :meth:`score_mutated` gives where each candidate has a mask of its own."""
+        mask = spread_masks(mask, run, candidate.shape[-2])
         left = (~mask).to(query.dtype)
         phi = self.components(query.unsqueeze(1), candidate)  # (B, K, u)
         taken = taken_from_positive(self.components(query, positive), mask)
@@ -214,23 +185,9 @@ class Model(nn.Module, ABC):
         return f"entities={len(self.entities)}, relations={len(self.relations)}, dim={self.dim}"
 
 
-def take_columns(rows: Tensor, order: Tensor) -> Tensor:
-    """Rows (n, w) with their columns in another order, a permutation (w,)."""
-    return _TakeColumns.apply(rows, order)
-
-
-class _TakeColumns(torch.autograd.Function):
-    """``index_select`` by a permutation: its gradient is the inverse permutation, not an addition at each place."""
-
-    @staticmethod
-    def forward(ctx: Any, rows: Tensor, order: Tensor) -> Tensor:
-        ctx.save_for_backward(order)
-        return rows.index_select(1, order)
-
-    @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        (order,) = ctx.saved_tensors
-        return gradient.index_select(1, order.argsort()), None
+def spread_masks(mask: Tensor, run: int, count: int) -> Tensor:
+    """Masks (..., K, u) for each of K candidates, from masks (..., K / run, u) that serve ``run`` of them in turn."""
+    return mask if run == 1 else mask.repeat_interleave(run, dim=-2)[..., :count, :]
 
 
 def taken_from_positive(phi: Tensor, mask: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from emugraph.kernels import pairwise_masked
-from emugraph.models.base import Model, taken_from_positive
+from emugraph.models.base import Model, spread_masks, taken_from_positive
 
 
 class Bilinear(Model):
@@ -21,9 +21,12 @@ class Bilinear(Model):
     def score_each(self, query: Tensor, candidate: Tensor) -> Tensor:
         return (candidate @ query.unsqueeze(-1)).squeeze(-1) if candidate.ndim == 3 else (query * candidate).sum(-1)
 
-    def score_masked(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def score_mutated(
+        self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor, run: int = 1
+    ) -> tuple[Tensor, Tensor]:
         if candidate.ndim == 2:
-            return pairwise_masked(query, candidate, positive, mask, "dot")
+            return pairwise_masked(query, candidate, positive, mask, "dot", run=run)
+        mask = spread_masks(mask, run, candidate.shape[1])
         plain = self.score_negatives(query, candidate)
         left = candidate.masked_fill(mask, 0)
         taken = taken_from_positive(query * positive, mask)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from emugraph.kernels import gathered, gathered_masked, pairwise, pairwise_masked
-from emugraph.models.base import Model
+from emugraph.models.base import Model, spread_masks
 
 
 class Distance(Model):
@@ -25,10 +25,12 @@ class Distance(Model):
             return super().score_each(query, candidate)
         return gathered(query, candidate.flatten(0, 1), _each_its_own(candidate), self.distance)
 
-    def score_masked(self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    def score_mutated(
+        self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor, run: int = 1
+    ) -> tuple[Tensor, Tensor]:
         if candidate.ndim == 2:
-            return pairwise_masked(query, candidate, positive, mask, self.distance)
-        index = _each_its_own(candidate)
+            return pairwise_masked(query, candidate, positive, mask, self.distance, run=run)
+        index, mask = _each_its_own(candidate), spread_masks(mask, run, candidate.shape[1])
         return gathered_masked(query, candidate.flatten(0, 1), index, positive, mask, self.distance)
 
 

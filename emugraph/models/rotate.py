@@ -38,9 +38,6 @@ class RotatE(Distance):
     def num_components(self) -> int:
         return self.dim
 
-    def columns(self, units: Tensor) -> Tensor:
-        return torch.cat([units, units + self.dim])
-
     def init_relations(self, scale: float, generator: torch.Generator) -> None:
         """Phases start uniform over the circle."""
         init_uniform(self.relations, math.pi, generator)

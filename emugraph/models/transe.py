@@ -53,6 +53,3 @@ class TransEL2(TransE):
     def outer(self, total: Tensor) -> Tensor:
         # The square root has no finite slope at 0; the clamp gives a pair that coincides the gradient 0 instead.
         return -torch.sqrt((-total).clamp_min(1e-30))
-
-    def join(self, score: Tensor, other: Tensor) -> Tensor:
-        return self.outer(-(score.square() + other.square()))

@@ -22,7 +22,7 @@ def test_gradients(distance: str) -> None:
     index = torch.tensor([[0, 2, 2], [1, 0, 1]])
     assert torch.autograd.gradcheck(lambda q, e: eager.pairwise(q, e, distance), (q, e))
     assert torch.autograd.gradcheck(lambda q, e: eager.gathered(q, e, index, distance), (q, e))
-    assert torch.autograd.gradcheck(lambda *x: eager.pairwise_masked(*x, mask, distance), (q, e, positive))
+    assert torch.autograd.gradcheck(lambda *x: eager.pairwise_masked(*x, mask, distance, 1), (q, e, positive))
     assert torch.autograd.gradcheck(
         lambda q, e, positive: eager.gathered_masked(q, e, index, positive, mask, distance), (q, e, positive)
     )
@@ -39,7 +39,7 @@ def test_pieces_make_no_difference(distance: str, chunk: int, monkeypatch: pytes
     def run() -> list[Tensor]:
         return [
             eager.pairwise(q, e, distance),
-            *eager.pairwise_masked(q, e, positive, mask, distance),
+            *eager.pairwise_masked(q, e, positive, mask, distance, 1),
             eager.gathered(q, e, index, distance),
             *eager.gathered_masked(q, e, index, positive, mask, distance),
         ]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pytest
@@ -131,6 +132,18 @@ cases = st.builds(
 )
 
 
+large_cases = st.builds(
+    make_case,
+    st.sampled_from(kernels.KINDS),
+    B=st.integers(1, 12),
+    K=st.just(1),
+    N=st.integers(13, 70),
+    u=st.integers(1, 40),
+    seed=st.integers(0, 2**31),
+    ties=st.booleans(),
+)
+
+
 @pytest.mark.usefixtures("form")
 class TestAgainstTheSlowLoop:
     @EVERY_EXAMPLE
@@ -192,18 +205,24 @@ class TestAgainstTheSlowLoop:
         close(e.grad, expected.dtable)
 
     @EVERY_EXAMPLE
-    @given(cases, st.sampled_from(["bool", "uint8", "packed"]), st.sampled_from(["both", "plain", "mutated"]))
-    def test_pairwise_masked(self, case: Case, form_of_mask: str, used: str) -> None:
+    @given(
+        st.one_of(cases, large_cases),
+        st.sampled_from(["bool", "uint8", "packed"]),
+        st.sampled_from(["both", "plain", "mutated"]),
+        st.sampled_from([1, 1, 3, 16, 32]),
+    )
+    def test_pairwise_masked(self, case: Case, form_of_mask: str, used: str, run: int) -> None:
         generator = torch.Generator().manual_seed(2)
-        shared = torch.rand(len(case.table), case.mask.shape[-1], generator=generator) < 0.6  # (K, u)
-        mask = given_as(shared, form_of_mask)
+        masks = torch.rand(-(-len(case.table) // run), case.mask.shape[-1], generator=generator) < 0.6  # (K / run, u)
+        mask = given_as(masks, form_of_mask)
+        shared = torch.stack([masks[k // run] for k in range(len(case.table))])  # (K, u)
         case.index = torch.arange(len(case.table)).expand(len(case.q), -1)
         case.mask = shared.expand(len(case.q), -1, -1)
         case.plain_gradient = torch.randn(case.index.shape, generator=generator) * (used != "mutated")
         case.mutated_gradient = torch.randn(case.index.shape, generator=generator) * (used != "plain")
         expected = slow(case)
         q, e, positive = leaves(case.q, case.table, case.positive)
-        plain, mutated = kernels.pairwise_masked(q, e, positive, mask, case.kind)
+        plain, mutated = kernels.pairwise_masked(q, e, positive, mask, case.kind, run=run)
         close(plain, expected.plain)
         close(mutated, expected.mutated)
         loss = {"both": (plain, mutated), "plain": (plain,), "mutated": (mutated,)}[used]
@@ -217,14 +236,14 @@ class TestAgainstTheSlowLoop:
     @kinds
     def test_larger_than_a_patch(self, kind: str) -> None:
         """More queries, candidates and units than one tile, patch or range holds, against plain float64 PyTorch."""
-        for B, K in ((150, 300), (301, 139)):
+        for B, K, run in ((150, 300, 1), (301, 139, 1), (150, 300, 16), (301, 139, 64)):
             case = make_case(kind, B, K, K, 37, seed=B)
-            mask = torch.rand(K, 37, generator=torch.Generator().manual_seed(3)) < 0.6
+            mask = torch.rand(-(-K // run), 37, generator=torch.Generator().manual_seed(3)) < 0.6
             ours = leaves(case.q, case.table, case.positive)
             exact = leaves(case.q.double(), case.table.double(), case.positive.double())
-            plain, mutated = kernels.pairwise_masked(*ours, mask, kind)
+            plain, mutated = kernels.pairwise_masked(*ours, mask, kind, run=run)
             torch.autograd.backward((plain, mutated), (case.plain_gradient, case.mutated_gradient))
-            wanted = kernels.eager.pairwise_masked(*exact, mask, kind)
+            wanted = kernels.eager.pairwise_masked(*exact, mask, kind, run)
             torch.autograd.backward(wanted, (case.plain_gradient.double(), case.mutated_gradient.double()))
             close(plain, wanted[0].detach().numpy())
             close(mutated, wanted[1].detach().numpy())
@@ -355,6 +374,10 @@ class TestInputs:
             kernels.pairwise(torch.zeros(2, 3), torch.zeros(2, 3), "modulus")
         with pytest.raises(InputError, match=r"mask \(3, 2\)"):
             kernels.pairwise_masked(q, e, q, torch.ones(3, 4, dtype=torch.bool), "modulus")
+        with pytest.raises(InputError, match="run is 0"):
+            kernels.pairwise_masked(q, e, q, torch.ones(3, 4, dtype=torch.bool), "l1", run=0)
+        with pytest.raises(InputError, match=r"mask \(2, 4\)"):
+            kernels.pairwise_masked(q, e, q, torch.ones(3, 4, dtype=torch.bool), "l1", run=2)
         with pytest.raises(InputError, match="int64"):
             kernels.gathered(q, e, index.int(), "l1")
         with pytest.raises(InputError, match="bool or uint8, or packed"):
@@ -384,6 +407,7 @@ def test_same_bits_in_each_run(kind: str) -> None:
             ("pairwise", kernels.pairwise, ()),
             ("gathered", kernels.gathered, (case.index,)),
             ("pairwise_masked", kernels.pairwise_masked, (case.positive, shared)),
+            ("pairwise_masked in runs", partial(kernels.pairwise_masked, run=16), (case.positive, shared[:13])),
             ("gathered_masked", kernels.gathered_masked, (case.index, case.positive, case.mask)),
         ):
             q, table = leaves(case.q, case.table)
@@ -401,8 +425,7 @@ def test_same_bits_in_each_run(kind: str) -> None:
         torch.set_num_threads(threads)
     for name, tensors in one.items():
         assert all(torch.equal(x, y) for x, y in zip(tensors, again[name], strict=True)), name
-        if name != "pairwise_masked":  # this one calls a matrix product, which PyTorch divides among threads
-            assert all(torch.equal(x, y) for x, y in zip(tensors, three[name], strict=True)), name
+        assert all(torch.equal(x, y) for x, y in zip(tensors, three[name], strict=True)), name
 
 
 @kinds
