@@ -29,7 +29,7 @@ from emugraph.files import cache_root, replacing
 
 logger = logging.getLogger("emugraph")
 
-SOURCES = tuple(Path(__file__).with_name(name) for name in ("distance.cpp", "rank.cpp"))
+SOURCES = tuple(Path(__file__).with_name(name) for name in ("adam.cpp", "distance.cpp", "rank.cpp"))
 # No -ffast-math: a NaN must stay a NaN. Nothing here reads errno or floating-point exception flags.
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
 # Passes of GCC's that take a third of the time and win nothing on loops that are written out in vectors already.
