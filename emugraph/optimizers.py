@@ -124,13 +124,12 @@ class DeferredAdam(torch.optim.Optimizer):
         return super().state_dict()
 
     def __getstate__(self) -> dict[str, Any]:
-        self.finish()
-        return super().__getstate__()
+        return {**super().__getstate__(), "_waiting": self._waiting}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        """Take over a loaded state, with which nothing waits: what waited belongs to the one before it."""
+        """Take over a copy's state, or a loaded one. With that nothing waits: what waited belonged to the old one."""
         super().__setstate__(state)
-        self._waiting = {}
+        self._waiting = state.get("_waiting", {})
 
 
 def _fits(table: Tensor) -> bool:

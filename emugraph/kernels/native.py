@@ -72,6 +72,8 @@ def adam_refresh(table: Sequence[Tensor], history: array[float], constants: Tens
         IndexError: a row lies outside the table.
     """
     count = len(table[0]) if ids is None else ids.numel()
+    if not count:
+        return  # an empty tensor's address is null, which stands for all rows
     ids = None if ids is None else ids.contiguous()
     _call("emugraph_adam_refresh", *_adam_table(table, history), constants, ids, count)
 
@@ -95,6 +97,8 @@ def adam_step(
     Raises:
         IndexError: a row lies outside the table.
     """
+    if not len(gradients):
+        return
     ids, gradients = None if ids is None else ids.contiguous(), gradients.contiguous()
     _call("emugraph_adam_step", *_adam_table(table, history), constants, ids, gradients, len(gradients), last)
 
