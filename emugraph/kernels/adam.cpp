@@ -15,8 +15,12 @@
 // Functions return 0, or 1 when memory ran out, or 2 when an id lies outside the table; nothing is changed then.
 
 #include <cstdint>
+#include <cstring>
 #include <memory>
 #include <new>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
 
 namespace {
 
@@ -35,18 +39,28 @@ typedef float Unaligned __attribute__((vector_size(V * sizeof(float)), aligned(4
 
 inline Vec splat(float x) { return x - Vec{}; }
 
+// The first `lanes` lanes, V of them if there are more; the others are zero, and their memory is not touched.
 inline Vec load(const float* p, Index lanes) {
     if (lanes >= V) return *reinterpret_cast<const Unaligned*>(p);
+#if defined(__AVX512F__)
+    return (Vec)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), p);
+#else
     Vec x = {};
-    for (Index lane = 0; lane < lanes; ++lane) x[lane] = p[lane];
+    std::memcpy(&x, p, lanes * sizeof(float));
     return x;
+#endif
 }
 
 inline void store(float* p, Vec x, Index lanes) {
-    if (lanes >= V)
+    if (lanes >= V) {
         *reinterpret_cast<Unaligned*>(p) = x;
-    else
-        for (Index lane = 0; lane < lanes; ++lane) p[lane] = x[lane];
+        return;
+    }
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << lanes) - 1), (__m512)x);
+#else
+    std::memcpy(p, &x, lanes * sizeof(float));
+#endif
 }
 
 // a * b + c, rounded once where the processor can: spelled out, so that every caller rounds in the same way.
@@ -188,7 +202,6 @@ Index emugraph_adam_step(float* parameter, float* mean, float* square, Index row
 #pragma omp parallel for schedule(dynamic, 16) num_threads(threads) if (count * width > worth_threads)
     for (Index i = 0; i < distinct; ++i) {
         const Index row = ids ? tasks[i] : i;
-        if (ids && i + 1 < distinct) fetch(table, tasks[i + 1]);
         advance(table, row, done[row] < 0 ? steps - 1 : done[row], steps - 1, ids ? last[row] : row, gradients);
         done[row] = steps;
         if (ids) last[row] = -1;
