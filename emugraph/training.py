@@ -20,6 +20,7 @@ from emugraph.graph import KnowledgeGraph
 from emugraph.losses import power_penalty
 from emugraph.models import SIDES, Model, Side, model_class
 from emugraph.objective import build_objective, negative_scores
+from emugraph.optimizers import DeferredAdam
 from emugraph.presets import PLAIN, find_preset
 from emugraph.runs import Run
 from emugraph.sampling import Batches, EveryEntity, NegativeSampler, Uniform
@@ -33,7 +34,10 @@ class Callback:
         """Before the first step; ``path`` is the run's folder."""
 
     def on_step(self, trainer: Trainer, loss: Tensor) -> None:
-        """After each step. ``loss`` is a scalar tensor; reading it on a GPU waits for the device."""
+        """After each step. ``loss`` is a scalar tensor; reading it on a GPU waits for the device.
+
+        Call ``trainer.finish()`` before reading embeddings here: rows that the step did not use may be behind.
+        """
 
     def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
         """After each validation; ``best`` tells whether its MRR is the highest so far."""
@@ -101,9 +105,8 @@ class Trainer:
         model, size = self.model, len(triples)
         known, true = (triples[:, 0], triples[:, 2]) if side == "tail" else (triples[:, 2], triples[:, 0])
         # One look-up for all entities of the step, so that there is one gradient for the table and not three.
-        rows = model.entity_rows(torch.cat([known, true, negatives.flatten()]))
+        rows, relation_rows = self._look_up(torch.cat([known, true, negatives.flatten()]), triples[:, 1])
         known_rows, true_rows, negative_rows = rows.split([size, size, negatives.numel()])
-        relation_rows = model.relation_rows(triples[:, 1])
         query = model.query(known_rows, relation_rows, side)
         positive = model.score_each(query, true_rows)
         if negatives.ndim == 2:
@@ -116,6 +119,19 @@ class Trainer:
             loss = loss + self.settings.regularization * penalty
         return loss
 
+    def _look_up(self, entities: Tensor, relations: Tensor) -> tuple[Tensor, Tensor]:
+        """Embeddings of a step's entities and relations, as they are after all steps so far."""
+        model = self.model
+        if isinstance(self.optimizer, DeferredAdam):
+            self.optimizer.refresh(model.entities, entities)
+            self.optimizer.refresh(model.relations, relations)
+        return model.entity_rows(entities), model.relation_rows(relations)
+
+    def finish(self) -> None:
+        """Bring the model's tables up to date, to be read whole; between steps, rows may wait for their updates."""
+        if isinstance(self.optimizer, DeferredAdam):
+            self.optimizer.finish()
+
 
 def build_sampler(kg: KnowledgeGraph, settings: Settings) -> NegativeSampler:
     """The sampler of the settings."""
@@ -125,11 +141,14 @@ def build_sampler(kg: KnowledgeGraph, settings: Settings) -> NegativeSampler:
 
 
 def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
-    """The optimizer of the settings. Adagrad updates only the rows that a step uses, which changes nothing for it."""
+    """The optimizer of the settings, one that touches only the rows that a step uses where that changes no result."""
     if settings.optimizer == "adagrad":
         model.sparse_gradients = True
         torch.sparse.check_sparse_tensor_invariants.disable()  # their default; said aloud, torch does not warn of it
         return torch.optim.Adagrad(model.parameters(), lr=settings.learning_rate)
+    if DeferredAdam.serves(model.parameters()):
+        model.sparse_gradients = True
+        return DeferredAdam(model.parameters(), lr=settings.learning_rate)
     return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
 
 
@@ -260,6 +279,7 @@ class _Session:
     def _validate(self) -> bool:
         """Validate, keep the weights if they are the best, and tell whether patience has run out."""
         trainer = self.trainer
+        trainer.finish()
         if not len(self.valid):
             self._keep()
             return False

@@ -28,6 +28,7 @@ from emugraph.kernels import build, eager, native
 
 __all__ = [
     "KINDS",
+    "compiled",
     "count_better",
     "gathered",
     "gathered_masked",
@@ -201,6 +202,11 @@ def count_better(scores: Tensor, true_scores: Tensor) -> tuple[Tensor, Tensor]:
     return _form(scores, true_scores).count_better(scores.detach(), true_scores.detach())
 
 
+def compiled() -> bool:
+    """Whether compiled kernels serve float32 on a CPU; compiles them if that has not been tried yet."""
+    return not _switched_off() and native.available()
+
+
 def prepare() -> float | None:
     """Compile the kernels now rather than at their first use.
 
@@ -225,7 +231,7 @@ def _form(*tensors: Tensor) -> ModuleType:
     """The module that serves these tensors."""
     known = (torch.float32, torch.bool, torch.uint8)
     fits = all(t.device.type == "cpu" and t.dtype in known and t.numel() for t in tensors)
-    return native if fits and not _switched_off() and native.available() else eager
+    return native if fits and compiled() else eager
 
 
 def _switched_off() -> bool:

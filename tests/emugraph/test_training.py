@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import load_file
 
 import emugraph
-from emugraph import EmugraphError, InputError, KnowledgeGraph, Settings
+from emugraph import EmugraphError, InputError, KnowledgeGraph, Settings, kernels
 from emugraph.losses import cross_entropy
 from emugraph.models import MODELS
 from emugraph.presets import PLAIN
@@ -218,6 +218,28 @@ def test_weights_are_on_disk_from_the_first_validation_on(grid: KnowledgeGraph, 
             assert torch.equal(kept, trainer.model.entities) == best
 
     emugraph.train(grid, "transe", output=tmp_path / "run", callbacks=[Look()], **{**SMALL, "steps": 40})
+
+
+def test_no_row_is_behind_at_a_validation(grid: KnowledgeGraph, tmp_path: Path) -> None:
+    class Look(Callback):
+        behind = 0
+
+        def on_step(self, trainer: Trainer, loss: torch.Tensor) -> None:
+            before = trainer.model.entities.detach().clone()
+            if trainer.step_count == 15:
+                trainer.finish()
+                self.behind += not torch.equal(trainer.model.entities, before)
+
+        def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+            before = trainer.model.entities.detach().clone()
+            trainer.finish()
+            assert torch.equal(trainer.model.entities, before)
+
+    look = Look()
+    settings = {**SMALL, "steps": 40, "valid_every": 10, "batch_size": 4, "negatives": 4}
+    emugraph.train(grid, "distmult", output=tmp_path / "run", callbacks=[look], **settings)
+    if kernels.compiled():
+        assert look.behind  # or nothing would be tested
 
 
 def test_lack_of_memory_names_what_to_lower(grid: KnowledgeGraph, tmp_path: Path) -> None:

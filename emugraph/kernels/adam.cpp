@@ -1,0 +1,212 @@
+// Adam's steps on rows of a table, on a CPU: those that a row missed, and the one it has a gradient for.
+//
+// A row without gradient moves in dense Adam all the same: its moments decay, and it goes on along its momentum. Here
+// that waits until the row is needed. What a row missed is then made up for in registers, one step after the other by
+// the operations that dense Adam takes, so that when it is made up for changes nothing by a bit. Every row is one
+// thread's, and gradients of one row are added in the order of their positions: nor does the number of threads.
+//
+// Plain C interface for ctypes. All arrays are dense, row-major, float32; all numbers are 64-bit.
+//
+// parameter, mean, square   (rows x width) the table, the moving mean of its gradients (m) and that of their squares (v)
+// done                      (rows) steps of the history that a row has made; -1: it never had a gradient, moves not
+// history                   (steps x 2) of each step: -(learning rate / bias correction of m), and 1 / root of v's
+// constants                 1 - beta1, beta2, 1 - beta2, epsilon
+//
+// Functions return 0, or 1 when memory ran out, or 2 when an id lies outside the table; nothing is changed then.
+
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+namespace {
+
+using Index = std::int64_t;
+
+#if defined(__AVX512F__)
+constexpr int V = 16;  // lanes of a vector
+#elif defined(__AVX__)
+constexpr int V = 8;
+#else
+constexpr int V = 4;
+#endif
+
+typedef float Vec __attribute__((vector_size(V * sizeof(float)), may_alias));
+typedef float Unaligned __attribute__((vector_size(V * sizeof(float)), aligned(4), may_alias));
+
+inline Vec splat(float x) { return x - Vec{}; }
+
+// The first `lanes` lanes, V of them if there are more; the others are zero, and their memory is not touched.
+inline Vec load(const float* p, Index lanes) {
+    if (lanes >= V) return *reinterpret_cast<const Unaligned*>(p);
+#if defined(__AVX512F__)
+    return (Vec)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), p);
+#else
+    Vec x = {};
+    std::memcpy(&x, p, lanes * sizeof(float));
+    return x;
+#endif
+}
+
+inline void store(float* p, Vec x, Index lanes) {
+    if (lanes >= V) {
+        *reinterpret_cast<Unaligned*>(p) = x;
+        return;
+    }
+#if defined(__AVX512F__)
+    _mm512_mask_storeu_ps(p, (__mmask16)((1u << lanes) - 1), (__m512)x);
+#else
+    std::memcpy(p, &x, lanes * sizeof(float));
+#endif
+}
+
+// a * b + c, rounded once where the processor can: spelled out, so that every caller rounds in the same way.
+inline Vec madd(Vec a, Vec b, Vec c) {
+#ifdef __FP_FAST_FMAF
+    Vec sum = {};
+    for (int lane = 0; lane < V; ++lane) sum[lane] = __builtin_fmaf(a[lane], b[lane], c[lane]);
+    return sum;
+#else
+    return a * b + c;
+#endif
+}
+
+inline Vec square_root(Vec x) {
+    Vec y = {};
+    for (int lane = 0; lane < V; ++lane) y[lane] = __builtin_sqrtf(x[lane]);
+    return y;
+}
+
+struct Table {
+    float *parameter, *mean, *square;
+    Index rows, width;
+    const float *history, *constants;
+};
+
+// Where a row's gradients lie: positions first, next[first], ... until -1. A negative first: there are none.
+struct Gradients {
+    const float* values;
+    const Index* next;
+};
+
+// p after a step. As torch.optim.Adam does it, but for one division: by the root of the bias correction of v.
+inline Vec moved(Vec p, Vec m, Vec v, const float* scalars, Vec epsilon) {
+    return p + scalars[0] * m / madd(square_root(v), splat(scalars[1]), epsilon);
+}
+
+// Make the steps from..to - 1 of the history without a gradient, then the step `to`, with the sum of its gradients, if
+// there are any.
+void advance(const Table& table, Index row, Index from, Index to, Index first, const Gradients& gradients) {
+    const Vec weight1 = splat(table.constants[0]), beta2 = splat(table.constants[1]);
+    const Vec weight2 = splat(table.constants[2]), epsilon = splat(table.constants[3]);
+    for (Index column = 0; column < table.width; column += V) {
+        const Index lanes = table.width - column, at = row * table.width + column;
+        Vec p = load(table.parameter + at, lanes), m = load(table.mean + at, lanes), v = load(table.square + at, lanes);
+        for (Index step = from; step < to; ++step) {
+            m = madd(-weight1, m, m);
+            v *= beta2;
+            p = moved(p, m, v, table.history + 2 * step, epsilon);
+        }
+        if (first >= 0) {
+            Vec g = load(gradients.values + first * table.width + column, lanes);
+            if (gradients.next)
+                for (Index i = gradients.next[first]; i >= 0; i = gradients.next[i])
+                    g += load(gradients.values + i * table.width + column, lanes);
+            m = madd(weight1, g - m, m);
+            v = madd(weight2 * g, g, v * beta2);
+            p = moved(p, m, v, table.history + 2 * to, epsilon);
+        }
+        store(table.parameter + at, p, lanes);
+        store(table.mean + at, m, lanes);
+        store(table.square + at, v, lanes);
+    }
+}
+
+// Ask for a row before it is needed: the rows of a step lie anywhere in the table.
+inline void fetch(const Table& table, Index row) {
+    for (Index column = 0; column < table.width; column += 16) {
+        const Index at = row * table.width + column;
+        __builtin_prefetch(table.parameter + at, 1);
+        __builtin_prefetch(table.mean + at, 1);
+        __builtin_prefetch(table.square + at, 1);
+    }
+}
+
+bool outside(const Table& table, const Index* ids, Index count) {
+    for (Index i = 0; i < count; ++i)
+        if (ids[i] < 0 || ids[i] >= table.rows) return true;
+    return false;
+}
+
+// What is less work than this, in numbers moved, is not worth waking the other threads.
+constexpr Index worth_threads = 1 << 14;
+
+}  // namespace
+
+extern "C" {
+
+// Make up for all of the history's `steps` that the rows `ids` (count), in which a row may be named again, have missed;
+// ids null: all rows, count of them.
+Index emugraph_adam_refresh(float* parameter, float* mean, float* square, Index rows, Index width, Index* done,
+                            const float* history, Index steps, const float* constants, const Index* ids, Index count,
+                            Index threads) {
+    const Table table{parameter, mean, square, rows, width, history, constants};
+    if (ids && outside(table, ids, count)) return 2;
+    struct Task {
+        Index row, from;
+    };
+    const std::unique_ptr<Task[]> tasks(new (std::nothrow) Task[count]);
+    if (!tasks) return 1;
+    Index waiting = 0;
+    for (Index i = 0; i < count; ++i) {
+        const Index row = ids ? ids[i] : i;
+        if (done[row] < 0 || done[row] == steps) continue;
+        tasks[waiting++] = {row, done[row]};
+        done[row] = steps;  // said at once: a row that is named again is not made twice
+    }
+#pragma omp parallel for schedule(dynamic, 16) num_threads(threads) if (waiting * width > worth_threads)
+    for (Index i = 0; i < waiting; ++i) {
+        if (i + 1 < waiting) fetch(table, tasks[i + 1].row);
+        advance(table, tasks[i].row, tasks[i].from, steps, -1, {});
+    }
+    return 0;
+}
+
+// Make the last of the history's `steps` with gradients (count x width) for the rows `ids` (count), in which a row may
+// be named again: its gradients are summed. ids null: one gradient for each row. Rows that are behind catch up first.
+// last (rows): -1 everywhere, working memory that is left as it was.
+Index emugraph_adam_step(float* parameter, float* mean, float* square, Index rows, Index width, Index* done,
+                         const float* history, Index steps, const float* constants, const Index* ids,
+                         const float* values, Index count, Index* last, Index threads) {
+    const Table table{parameter, mean, square, rows, width, history, constants};
+    if (ids && outside(table, ids, count)) return 2;
+    const std::unique_ptr<Index[]> memory(new (std::nothrow) Index[2 * count]);
+    if (!memory) return 1;
+    Index *const next = memory.get(), *const tasks = next + count;
+    Index distinct = 0;
+    if (ids) {
+        // From the last position to the first, so that each row's list begins with its first.
+        for (Index i = count - 1; i >= 0; --i) {
+            Index& first = last[ids[i]];
+            if (first < 0) tasks[distinct++] = ids[i];
+            next[i] = first;
+            first = i;
+        }
+    } else {
+        distinct = rows;
+    }
+    const Gradients gradients{values, ids ? next : nullptr};
+#pragma omp parallel for schedule(dynamic, 16) num_threads(threads) if (count * width > worth_threads)
+    for (Index i = 0; i < distinct; ++i) {
+        const Index row = ids ? tasks[i] : i;
+        advance(table, row, done[row] < 0 ? steps - 1 : done[row], steps - 1, ids ? last[row] : row, gradients);
+        done[row] = steps;
+        if (ids) last[row] = -1;
+    }
+    return 0;
+}
+
+}  // extern "C"
