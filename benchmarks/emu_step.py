@@ -61,10 +61,11 @@ def seconds(step: Callable[[], object], steps: int) -> float:
 def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
     """Medians and ratios for one model."""
     device = torch.device("cpu")
-    emu = training.Trainer(kg, Settings(model=name), device)
-    each = training.Trainer(kg, Settings(model=name, mask_run=1), device)
-    slow = training.Trainer(kg, Settings(model=name), device)
-    plain = training.Trainer(kg, Settings(model=name, **PLAIN), device)
+    common: dict[str, Any] = {"model": name, "dim": 100, "batch_size": 1000, "negatives": 256}
+    emu = training.Trainer(kg, Settings(**common), device)
+    each = training.Trainer(kg, Settings(**common, mask_run=1), device)
+    slow = training.Trainer(kg, Settings(**common), device)
+    plain = training.Trainer(kg, Settings(**common, **PLAIN), device)
 
     def slow_step() -> None:
         with mock.patch.object(training, "negative_scores", materialized):

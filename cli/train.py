@@ -28,7 +28,7 @@ def train(
     emu: Annotated[
         bool | None,
         typer.Option(
-            "--emu/--no-emu", help="Embedding mutation, or plain cross entropy. [default: no-emu]", show_default=False
+            "--emu/--no-emu", help="Embedding mutation, or plain cross entropy. [default: emu]", show_default=False
         ),
     ] = None,
     output: Annotated[
@@ -80,10 +80,10 @@ def train(
     Settings.create({**changes, "model": name})  # so that a mistake shows before any data is read
     kg = emugraph.load_dataset(dataset, split=split, seed=changes.get("seed", 0))
     note(f"{kg!r}")
-    settings, preset = resolve_settings(kg, name, changes, emu=bool(emu))
+    settings, preset = resolve_settings(kg, name, changes, emu=emu is not False)
     note(f"settings: {'preset' if preset else 'defaults'}{' with changes' if changes else ''}")
     if settings.mixing != "emu" and {"mutation_rate", "mask"} & changes.keys():
-        note("negatives are not mutated, so that mutation_rate and mask have no effect; add --emu")
+        note("negatives are not mutated, so that mutation_rate and mask have no effect")
     for part in ("valid", "test"):
         if not len(kg.triples(part)):
             note(f"there are no {part} triples" + ("; the last weights are kept" if part == "valid" else ""))

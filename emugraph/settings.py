@@ -39,7 +39,7 @@ class Settings(BaseModel):
     mixing: Literal["emu", "mixup", "none"] = Field(
         "emu", description="how negatives are mixed with the true entity: by mutation, in proportion, or not"
     )
-    mutation_rate: Share = Field(0.5, description="share of components that a mutated negative has from the positive")
+    mutation_rate: Share = Field(0.6, description="share of components that a mutated negative has from the positive")
     mask: Literal["exact", "bernoulli"] = Field(
         "exact", description="exactly that share of each negative's components, or each component with that probability"
     )
@@ -107,7 +107,9 @@ class Settings(BaseModel):
     def read(cls, path: Path) -> dict[str, Any]:
         """The settings in a TOML file or a run's config.toml, checked, without defaults for those it leaves out."""
         values = toml.read(path)
-        values = values["settings"] if isinstance(values.get("settings"), dict) else values
+        if isinstance(values.get("settings"), dict):  # a run's, which is complete: what TOML leaves out is None there
+            absent = {name: None for name, field in cls.model_fields.items() if field.default is None}
+            values = absent | values["settings"]
         cls.create(values, source=str(path))
         return values
 

@@ -153,7 +153,7 @@ def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
 
 
 def resolve_settings(
-    kg: KnowledgeGraph, model: str, changes: dict[str, Any], *, emu: bool = False
+    kg: KnowledgeGraph, model: str, changes: dict[str, Any], *, emu: bool = True
 ) -> tuple[Settings, bool]:
     """The preset of data set, model and method, if there is one, with changes on top; and whether there was one.
 
@@ -170,7 +170,7 @@ def train(
     kg: KnowledgeGraph,
     model: str = "transe",
     *,
-    emu: bool = False,
+    emu: bool = True,
     output: str | Path | None = None,
     settings: Settings | None = None,
     device: str = "auto",
@@ -182,7 +182,7 @@ def train(
     Args:
         kg: the graph; its validation triples choose the best weights and may stop the run early.
         model: the score function: transe, transe-l2, distmult, complex or rotate.
-        emu: train with embedding mutation and its labels; otherwise with plain cross entropy.
+        emu: train with embedding mutation and its labels (EMU); otherwise with plain cross entropy.
         output: the run's folder, which must not exist; None for ``runs/DATASET-MODEL-DATE-TIME``.
         settings: complete settings, in place of ``model``, ``emu`` and ``changes``; None for the preset of this data
             set, model and method, or the defaults where there is none.

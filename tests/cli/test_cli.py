@@ -100,7 +100,7 @@ def test_config_file_and_options(folder: Path, tmp_path: Path, emugraph: Command
 
 
 def test_plain_cross_entropy_is_one_option(folder: Path, tmp_path: Path, emugraph: Command) -> None:
-    for option, mixing in (("--emu", "emu"), ("--no-emu", "none")):
+    for option, mixing in (("--emu", "emu"), ("--no-emu", "none")):  # the former is the default
         assert emugraph("train", folder, "-m", "distmult", option, "-o", mixing, *SMALL).returncode == 0
         assert f'mixing = "{mixing}"' in (tmp_path / mixing / "config.toml").read_text(encoding="utf-8")
 
@@ -144,13 +144,13 @@ def test_mistakes_are_one_sentence_and_exit_code_2(
 
 
 def test_the_method_on_the_line_wins_over_a_file(folder: Path, tmp_path: Path, emugraph: Command) -> None:
-    assert emugraph("train", folder, "-m", "distmult", "-o", "plain", *SMALL).returncode == 0
+    assert emugraph("train", folder, "-m", "distmult", "--no-emu", "-o", "plain", *SMALL).returncode == 0
     done = emugraph("train", folder, "--emu", "--config", "plain/config.toml", "-o", "mutated")
     assert done.returncode == 0, done.stderr
     config = (tmp_path / "mutated" / "config.toml").read_text(encoding="utf-8")
     assert 'mixing = "emu"' in config
     assert "beta = 0.0" not in config
-    assert "no effect" in emugraph("train", folder, "--mutation-rate", "0.3", "-o", "noted", *SMALL).stderr
+    assert "no effect" in emugraph("train", folder, "--no-emu", "--mutation-rate", "0.3", "-o", "noted", *SMALL).stderr
 
 
 def test_yes_and_no_options(folder: Path, tmp_path: Path, emugraph: Command) -> None:

@@ -57,9 +57,9 @@ def test_a_dimension_may_have_a_preset_of_its_own(monkeypatch: pytest.MonkeyPatc
 
 
 def test_without_a_preset_both_methods_have_defaults() -> None:
-    plain, found = resolve_settings(named("family"), "transe", {})
+    plain, found = resolve_settings(named("family"), "transe", {}, emu=False)
     assert not found
     assert plain == Settings(model="transe", mixing="none", beta=0)
-    with_emu, _ = resolve_settings(named("family"), "transe", {}, emu=True)
+    with_emu, _ = resolve_settings(named("family"), "transe", {})
     assert with_emu == Settings(model="transe")
     assert (with_emu.mixing, with_emu.beta > 0) == ("emu", True)

@@ -61,6 +61,15 @@ def test_file_with_a_mistake_is_named(tmp_path: Path) -> None:
     assert Settings.read(path) == {"dim": 5}
 
 
+def test_what_a_run_left_unset_stays_unset(tmp_path: Path) -> None:
+    """TOML has no null; a preset's value must not take the place of one that the run did not have."""
+    path = tmp_path / "config.toml"
+    path.write_text(toml.dumps({"format": 1, "settings": Settings(dim=5).to_toml()}), encoding="utf-8")
+    read = Settings.read(path)
+    assert read["init_scale"] is None
+    assert Settings.create({"init_scale": 0.3, "valid_sample": 9, **read}) == Settings(dim=5)
+
+
 @given(
     st.builds(
         Settings,

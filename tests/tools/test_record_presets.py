@@ -1,0 +1,83 @@
+"""The tool that writes what presets reached."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from emugraph import Settings, toml
+from emugraph.presets import PLAIN
+from emugraph.reproduction.results import Result
+
+TEXT = """# A comment.
+
+[transe.emu]
+dim = 100
+steps = 7
+
+[transe.emu.measured]
+test_mrr = 0.9
+
+[transe.plain-200]
+dim = 200
+steps = 8
+
+[transe-l2.emu]
+dim = 100
+steps = 9
+"""
+
+
+@pytest.fixture(scope="module")
+def tool() -> ModuleType:
+    path = Path(__file__).parents[2] / "tools" / "record_presets.py"
+    specification = importlib.util.spec_from_file_location("record_presets", path)
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    specification.loader.exec_module(module)
+    return module
+
+
+def result(mrr: float, seconds: float, **settings: object) -> Result:
+    full = Settings.create(settings)
+    return Result(
+        dataset="any",
+        model=full.model,
+        sampler="uniform",
+        method="emu",
+        dim=full.dim,
+        seed=full.seed,
+        steps=full.steps,
+        seconds=seconds,
+        mrr=mrr,
+        hits_at_1=0.1,
+        hits_at_3=0.2,
+        hits_at_10=0.3,
+        valid_mrr=0.25,
+        version="0",
+        machine="a machine",
+        settings=full.model_dump(mode="json"),
+    )
+
+
+def test_means_over_seeds_take_the_place_of_what_stood_there(tool: ModuleType) -> None:
+    results = [
+        result(0.2, 10, model="transe", steps=7, seed=0),
+        result(0.3, 30, model="transe", steps=7, seed=2),
+        result(0.8, 30, model="transe", steps=6, seed=1),  # of other settings
+        result(0.4, 5, model="transe", dim=200, steps=8, **PLAIN),
+    ]
+    written = tool.record(TEXT, "any", results)
+    assert written.startswith("# A comment.\n\n[transe.emu]\ndim = 100\nsteps = 7\n\n[transe.emu.measured]\n")
+    tables = toml.loads(written, "test")
+    emu, plain = tables["transe"]["emu"]["measured"], tables["transe"]["plain-200"]["measured"]
+    assert (emu["test_mrr"], emu["seeds"], emu["steps"], emu["seconds"]) == (0.25, [0, 2], 7, 20.0)
+    assert emu["command"] == "emugraph train any --model transe --seed 0"
+    assert plain["test_mrr"] == 0.4
+    assert plain["command"] == "emugraph train any --model transe --no-emu --dim 200 --seed 0"
+    assert "measured" not in tables["transe-l2"]["emu"]
+    assert tool.record(written, "any", results) == written

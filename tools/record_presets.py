@@ -1,0 +1,85 @@
+"""Write into each preset what its settings reached, from the results of ``emugraph reproduce``.
+
+    python -m tools.record_presets [--results benchmarks/results/paper.jsonl]
+
+A preset's ``measured`` table holds the means over its seeds of the test figures and of the validation MRR, the seeds,
+the steps, the median seconds, the machine, the version and the command. One whose settings have no result loses it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import statistics
+from pathlib import Path
+from typing import Any
+
+import emugraph
+from emugraph import toml
+from emugraph.files import write_text
+from emugraph.presets import PLAIN
+from emugraph.reproduction.results import Result, by_run, read_results
+from emugraph.settings import Settings
+
+PRESETS = Path(emugraph.__file__).parent / "presets"
+SEEDS = range(10)
+
+
+def measured(results: list[Result]) -> dict[str, Any]:
+    """The table of results that differ in their seed only."""
+    first = results[0]
+    figures = {
+        "test_mrr": [result.mrr for result in results],
+        "test_hits@1": [result.hits_at_1 for result in results],
+        "test_hits@3": [result.hits_at_3 for result in results],
+        "test_hits@10": [result.hits_at_10 for result in results],
+        "valid_mrr": [result.valid_mrr for result in results if result.valid_mrr is not None],
+    }
+    dim = "" if first.dim == 100 else f" --dim {first.dim}"
+    method = " --no-emu" if first.settings["mixing"] == "none" else ""
+    return {
+        **{name: round(statistics.fmean(values), 4) for name, values in figures.items() if values},
+        "seeds": [result.seed for result in results],
+        "steps": first.steps,
+        "seconds": round(statistics.median(result.seconds for result in results), 1),
+        "machine": first.machine,
+        "version": first.version,
+        "command": f"emugraph train {first.dataset} --model {first.model}{method}{dim} --seed {first.seed}",
+    }
+
+
+def record(text: str, dataset: str, results: list[Result]) -> str:
+    """A preset file's text with its ``measured`` tables written anew."""
+    found = by_run(results)
+    parts = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
+    written = [parts[0]]
+    for part in parts[1:]:
+        header = re.match(r"\[(\w+(?:-\w+)?)\.(\w+)(?:-\d+)?\]\n", part)
+        if header is None:  # a measured table
+            continue
+        model, method = header[1], header[2]
+        written.append(part)
+        values = {
+            **(PLAIN if method == "plain" else {}),
+            **toml.loads(part, dataset)[model].popitem()[1],
+            "model": model,
+        }
+        keys = [(dataset, "uniform", Settings.create({**values, "seed": seed})) for seed in SEEDS]
+        mine = [found[key] for key in keys if key in found]
+        if mine:
+            written.append(f"[{part[1 : part.index(']')]}.measured]\n{toml.dumps(measured(mine))}\n")
+    return "".join(written).rstrip() + "\n"
+
+
+def main() -> None:
+    """Rewrite all preset files."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/paper.jsonl"))
+    results = read_results(parser.parse_args().results)
+    for path in sorted(PRESETS.glob("*.toml")):
+        write_text(path, record(path.read_text(encoding="utf-8"), path.stem, results))
+        print(path)
+
+
+if __name__ == "__main__":
+    main()
