@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from emugraph.errors import InputError
-from emugraph.kernels.checks import KINDS, check, check_gathered, check_masked, mask_width
+from emugraph.kernels.checks import KINDS, check, check_gathered, check_masked, check_mixed, mask_width
 from emugraph.kernels.dispatch import compiled, form, prepare, status
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "pack_mask",
     "pairwise",
     "pairwise_masked",
+    "pairwise_mixed",
     "prepare",
     "softmax_loss",
     "status",
@@ -86,6 +87,29 @@ def pairwise_masked(
         raise InputError(f"run is {run}; a mask serves one candidate at least")
     check_masked(q, positive, mask, [(-(-len(e) // run), mask_width(mask, units))])
     return form(q, e, positive).pairwise_masked(q, e, positive, mask, kind, run)
+
+
+def pairwise_mixed(q: Tensor, e: Tensor, positive: Tensor, weight: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    """Scores of all queries with all candidates, plain and mixed with each query's true entity (MIXUP).
+
+    For query ``b``, candidate ``k`` is mixed into ``weight[k] * e[k] + (1 - weight[k]) * positive[b]``.
+
+    Args:
+        q: queries ``(B, w)``.
+        e: candidates ``(K, w)``, shared by all queries.
+        positive: the true entity of each query ``(B, w)``.
+        weight: the candidate's share ``(K,)``, 0 to 1, of the type of ``q``.
+        kind: one of ``KINDS`` but ``"dot"``: that is linear in the candidate, and its scores mix as candidates do.
+
+    Returns:
+        ``(plain, mixed)``, each ``(B, K)``, differentiable (once) by ``q``, ``e`` and ``positive``, not by ``weight``.
+        One that is left out of the loss costs nothing in the backward pass.
+
+    Raises:
+        InputError: shapes, types or the kind's name do not fit.
+    """
+    check_mixed(kind, q, e, positive, weight)
+    return form(q, e, positive, weight).pairwise_mixed(q, e, positive, weight.detach(), kind)
 
 
 def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:

@@ -36,6 +36,17 @@ def check_masked(q: Tensor, positive: Tensor, mask: Tensor, shapes: list[tuple[i
         )
 
 
+def check_mixed(kind: str, q: Tensor, e: Tensor, positive: Tensor, weight: Tensor) -> None:
+    check(kind, q, e)
+    if kind == "dot":
+        raise InputError('"dot" scores are not mixed here: mix them as their candidates, with torch.lerp')
+    if positive.shape != q.shape or weight.shape != (len(e),) or weight.dtype != q.dtype:
+        raise InputError(
+            f"positive must be {tuple(q.shape)} and weight {(len(e),)} of {q.dtype}, "
+            f"got {tuple(positive.shape)} and {tuple(weight.shape)} of {weight.dtype}"
+        )
+
+
 def mask_width(mask: Tensor, units: int) -> int:
     return -(-units // 64) if mask.dtype == torch.int64 else units
 

@@ -8,6 +8,7 @@ from emugraph.kernels.native.pairs import (
     pack_mask,
     pairwise,
     pairwise_masked,
+    pairwise_mixed,
 )
 from emugraph.kernels.native.rows import count_better, softmax_loss
 
@@ -21,5 +22,6 @@ __all__ = [
     "pack_mask",
     "pairwise",
     "pairwise_masked",
+    "pairwise_mixed",
     "softmax_loss",
 ]

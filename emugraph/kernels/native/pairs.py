@@ -25,6 +25,10 @@ def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: 
     return _PairwiseMasked.apply(q, e, positive, pack_mask(mask), kind, run)
 
 
+def pairwise_mixed(q: Tensor, e: Tensor, positive: Tensor, weight: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    return _Pairwise.apply(q, e, kind), _PairwiseMixed.apply(q, e, positive, weight, kind)
+
+
 def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
     return _Gathered.apply(q, table, index, kind)
 
@@ -81,6 +85,25 @@ class _PairwiseMasked(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         (q, e, positive, mask), roots = _recall(ctx, 4)
         return *_pairwise_backward(q, e, positive, mask, ctx.run, gradients, roots, ctx.kind), None, None, None
+
+
+class _PairwiseMixed(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, e: Tensor, positive: Tensor, weight: Tensor, kind: str) -> Tensor:
+        q, e, positive, weight = (x.contiguous() for x in (q, e, positive, weight))
+        scores = q.new_empty(len(q), len(e))  # (B, K)
+        call("emugraph_mixed", CODES[kind], q, e, positive, weight, *_sizes(q, e, kind), scores)
+        _remember(ctx, kind, (q, e, positive, weight), (scores,))
+        return scores
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        (q, e, positive, weight), (root, _) = _recall(ctx, 4)
+        dq, de, dpositive = torch.empty_like(q), torch.empty_like(e), torch.empty_like(positive)
+        inputs, sizes = (q, e, positive, weight, gradient.contiguous(), root), _sizes(q, e, ctx.kind)
+        call("emugraph_mixed_backward", CODES[ctx.kind], *inputs, *sizes, dq, de, dpositive)
+        return dq, de, dpositive, None, None
 
 
 class _Gathered(torch.autograd.Function):
