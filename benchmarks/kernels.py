@@ -73,6 +73,8 @@ def contests(with_compile: bool) -> list[tuple[str, dict[str, Job]]]:
     found = []
     for distance in kernels.KINDS:
         found += [training(distance, with_compile), mutation(distance, with_compile)]
+        if distance != "dot":
+            found.append(mixup(distance))
     found += [evaluation(distance) for distance in kernels.KINDS]
     found += [gathering(distance) for distance in kernels.KINDS]
     return [*found, counting(), beside_a_product()]
@@ -132,6 +134,15 @@ def mutation(distance: str, with_compile: bool) -> tuple[str, dict[str, Job]]:
     if with_compile:
         jobs["torch.compile"] = step(torch.compile(eager.pairwise_masked), q, e, positive, mask, distance, 1)
     return f"plain and mutated scores, forward and backward, {distance}, B = {B}, K = {K}, {D} units", jobs
+
+
+def mixup(distance: str) -> tuple[str, dict[str, Job]]:
+    q, e, positive, weight = rows(B, distance), rows(K, distance), rows(B, distance), torch.rand(K)
+    return f"plain and mixed-up scores, forward and backward, {distance}, B = {B}, K = {K}, {D} units", {
+        "kernels": step(kernels.pairwise_mixed, q, e, positive, weight, distance),
+        "plain scores alone": step(kernels.pairwise, q, e, distance),
+        "materialised": step(eager.pairwise_mixed, q, e, positive, weight, distance),
+    }
 
 
 def evaluation(distance: str) -> tuple[str, dict[str, Job]]:

@@ -140,7 +140,7 @@ def mixed_up_scores(
 ) -> tuple[Tensor, Tensor]:
     """Scores of the negatives as they are and mixed in proportion: ``z~ = weight * z_neg + (1 - weight) * z_pos``.
 
-    Arguments as for :func:`mutated_scores`, with ``weight`` (K,) or (B, K) in place of the mask. Where the score is
-    not linear in the candidate (TransE, RotatE), the mixed embeddings are made: B x K x w numbers.
+    Arguments as for :func:`mutated_scores`, with ``weight`` (K,) or (B, K) in place of the mask. TransE and
+    RotatE make the mixed embeddings, B x K x w numbers, but for shared negatives where the kernels are compiled.
     """
     return model.score_mixed_up(query, positive, negatives, weight)

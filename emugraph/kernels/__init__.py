@@ -17,14 +17,12 @@ Where a distance has a kink, at a difference of exactly 0, the gradient is 0.
 
 from __future__ import annotations
 
-import os
-from types import ModuleType
-
 import torch
 from torch import Tensor
 
-from emugraph.errors import InputError, nearest
-from emugraph.kernels import build, eager, native
+from emugraph.errors import InputError
+from emugraph.kernels.checks import KINDS, check, check_gathered, check_masked, check_mixed, mask_width
+from emugraph.kernels.dispatch import compiled, form, prepare, status
 
 __all__ = [
     "KINDS",
@@ -35,12 +33,11 @@ __all__ = [
     "pack_mask",
     "pairwise",
     "pairwise_masked",
+    "pairwise_mixed",
     "prepare",
     "softmax_loss",
     "status",
 ]
-
-KINDS = ("l1", "l2", "modulus", "dot")
 
 
 def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
@@ -57,8 +54,8 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
     Raises:
         InputError: shapes or the kind's name do not fit.
     """
-    _check(kind, q, e)
-    return _form(q, e).pairwise(q, e, kind)
+    check(kind, q, e)
+    return form(q, e).pairwise(q, e, kind)
 
 
 def pairwise_masked(
@@ -85,11 +82,34 @@ def pairwise_masked(
     Raises:
         InputError: shapes or the kind's name do not fit.
     """
-    units = _check(kind, q, e)
+    units = check(kind, q, e)
     if run < 1:
         raise InputError(f"run is {run}; a mask serves one candidate at least")
-    _check_masked(q, positive, mask, [(-(-len(e) // run), _mask_width(mask, units))])
-    return _form(q, e, positive).pairwise_masked(q, e, positive, mask, kind, run)
+    check_masked(q, positive, mask, [(-(-len(e) // run), mask_width(mask, units))])
+    return form(q, e, positive).pairwise_masked(q, e, positive, mask, kind, run)
+
+
+def pairwise_mixed(q: Tensor, e: Tensor, positive: Tensor, weight: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    """Scores of all queries with all candidates, plain and mixed with each query's true entity (MIXUP).
+
+    For query ``b``, candidate ``k`` is mixed into ``weight[k] * e[k] + (1 - weight[k]) * positive[b]``.
+
+    Args:
+        q: queries ``(B, w)``.
+        e: candidates ``(K, w)``, shared by all queries.
+        positive: the true entity of each query ``(B, w)``.
+        weight: the candidate's share ``(K,)``, 0 to 1, of the type of ``q``.
+        kind: one of ``KINDS`` but ``"dot"``: that is linear in the candidate, and its scores mix as candidates do.
+
+    Returns:
+        ``(plain, mixed)``, each ``(B, K)``, differentiable (once) by ``q``, ``e`` and ``positive``, not by ``weight``.
+        One that is left out of the loss costs nothing in the backward pass.
+
+    Raises:
+        InputError: shapes, types or the kind's name do not fit.
+    """
+    check_mixed(kind, q, e, positive, weight)
+    return form(q, e, positive, weight).pairwise_mixed(q, e, positive, weight.detach(), kind)
 
 
 def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
@@ -108,8 +128,8 @@ def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
         InputError: shapes or the kind's name do not fit.
         IndexError: an index lies outside the table.
     """
-    _check_gathered(kind, q, table, index)
-    return _form(q, table).gathered(q, table, index, kind)
+    check_gathered(kind, q, table, index)
+    return form(q, table).gathered(q, table, index, kind)
 
 
 def gathered_masked(
@@ -133,10 +153,10 @@ def gathered_masked(
         InputError: shapes or the kind's name do not fit.
         IndexError: an index lies outside the table.
     """
-    units = _check_gathered(kind, q, table, index)
-    shared = (index.shape[1], _mask_width(mask, units))
-    _check_masked(q, positive, mask, [(len(q), *shared), shared])
-    return _form(q, table, positive).gathered_masked(q, table, index, positive, mask, kind)
+    units = check_gathered(kind, q, table, index)
+    shared = (index.shape[1], mask_width(mask, units))
+    check_masked(q, positive, mask, [(len(q), *shared), shared])
+    return form(q, table, positive).gathered_masked(q, table, index, positive, mask, kind)
 
 
 def pack_mask(mask: Tensor) -> Tensor:
@@ -153,7 +173,7 @@ def pack_mask(mask: Tensor) -> Tensor:
     """
     if mask.dtype not in (torch.bool, torch.uint8):
         raise InputError(f"only a mask of bool or uint8 can be packed, got {mask.dtype}")
-    return _form(mask).pack_mask(mask)
+    return form(mask).pack_mask(mask)
 
 
 def softmax_loss(positive: Tensor, negatives: Tensor, label: float = 0.0) -> Tensor:
@@ -178,7 +198,7 @@ def softmax_loss(positive: Tensor, negatives: Tensor, label: float = 0.0) -> Ten
         raise InputError(
             f"positive must be (B,) and negatives (B, K), got {tuple(positive.shape)} and {tuple(negatives.shape)}"
         )
-    return _form(positive, negatives).softmax_loss(positive, negatives, label)
+    return form(positive, negatives).softmax_loss(positive, negatives, label)
 
 
 def count_better(scores: Tensor, true_scores: Tensor) -> tuple[Tensor, Tensor]:
@@ -199,74 +219,4 @@ def count_better(scores: Tensor, true_scores: Tensor) -> tuple[Tensor, Tensor]:
         raise InputError(
             f"scores must be (B, N) and true_scores (B,), got {tuple(scores.shape)} and {tuple(true_scores.shape)}"
         )
-    return _form(scores, true_scores).count_better(scores.detach(), true_scores.detach())
-
-
-def compiled() -> bool:
-    """Whether compiled kernels serve float32 on a CPU; compiles them if that has not been tried yet."""
-    return not _switched_off() and native.available()
-
-
-def prepare() -> float | None:
-    """Compile the kernels now rather than at their first use.
-
-    Returns:
-        The seconds it took, or None when there was nothing to compile: loaded already or from the cache, switched off,
-        or not possible (then said once in a warning).
-    """
-    if _switched_off() or build.loaded():
-        return None
-    return build.library().seconds
-
-
-def status() -> str:
-    """What computes float32 on a CPU, and why, in one line; compiles the kernels if that has not been tried yet."""
-    if _switched_off():
-        return "PyTorch (EMUGRAPH_KERNELS=off)"
-    library = build.library()
-    return f"PyTorch ({library.reason})" if library.handle is None else f"compiled ({library.reason})"
-
-
-def _form(*tensors: Tensor) -> ModuleType:
-    """The module that serves these tensors."""
-    known = (torch.float32, torch.bool, torch.uint8)
-    fits = all(t.device.type == "cpu" and t.dtype in known and t.numel() for t in tensors)
-    return native if fits and compiled() else eager
-
-
-def _switched_off() -> bool:
-    return os.environ.get("EMUGRAPH_KERNELS", "").casefold() in {"off", "0", "false", "no"}
-
-
-def _check(kind: str, q: Tensor, e: Tensor) -> int:
-    """Refuse what does not fit, and give the number of units."""
-    if kind not in KINDS:
-        raise InputError(f"unknown kind of score {kind!r}; known: {', '.join(KINDS)}.{nearest(kind, KINDS)}")
-    if q.dim() != 2 or e.dim() != 2 or q.shape[1] != e.shape[1]:
-        raise InputError(f"queries and candidates must be (B, w) and (K, w), got {tuple(q.shape)} and {tuple(e.shape)}")
-    if kind != "modulus":
-        return q.shape[1]
-    if q.shape[1] % 2:
-        raise InputError(f"a complex row needs an even width: real parts, then imaginary parts; got {q.shape[1]}")
-    return q.shape[1] // 2
-
-
-def _check_masked(q: Tensor, positive: Tensor, mask: Tensor, shapes: list[tuple[int, ...]]) -> None:
-    if mask.dtype not in (torch.bool, torch.uint8, torch.int64):
-        raise InputError(f"a mask must be of bool or uint8, or packed into int64, got {mask.dtype}")
-    if positive.shape != q.shape or mask.shape not in shapes:
-        raise InputError(
-            f"positive must be {tuple(q.shape)} and mask {' or '.join(map(str, shapes))}, "
-            f"got {tuple(positive.shape)} and {tuple(mask.shape)}"
-        )
-
-
-def _mask_width(mask: Tensor, units: int) -> int:
-    return -(-units // 64) if mask.dtype == torch.int64 else units
-
-
-def _check_gathered(kind: str, q: Tensor, table: Tensor, index: Tensor) -> int:
-    units = _check(kind, q, table)
-    if index.dim() != 2 or len(index) != len(q) or index.dtype != torch.int64:
-        raise InputError(f"index must be ({len(q)}, K) of int64, got {tuple(index.shape)} of {index.dtype}")
-    return units
+    return form(scores, true_scores).count_better(scores.detach(), true_scores.detach())

@@ -14,71 +14,9 @@
 //
 // Functions return 0, or 1 when memory ran out, or 2 when an id lies outside the table; nothing is changed then.
 
-#include <cstdint>
-#include <cstring>
-#include <memory>
-#include <new>
-#if defined(__AVX512F__)
-#include <immintrin.h>
-#endif
+#include "vectors.h"
 
 namespace {
-
-using Index = std::int64_t;
-
-#if defined(__AVX512F__)
-constexpr int V = 16;  // lanes of a vector
-#elif defined(__AVX__)
-constexpr int V = 8;
-#else
-constexpr int V = 4;
-#endif
-
-typedef float Vec __attribute__((vector_size(V * sizeof(float)), may_alias));
-typedef float Unaligned __attribute__((vector_size(V * sizeof(float)), aligned(4), may_alias));
-
-inline Vec splat(float x) { return x - Vec{}; }
-
-// The first `lanes` lanes, V of them if there are more; the others are zero, and their memory is not touched.
-inline Vec load(const float* p, Index lanes) {
-    if (lanes >= V) return *reinterpret_cast<const Unaligned*>(p);
-#if defined(__AVX512F__)
-    return (Vec)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), p);
-#else
-    Vec x = {};
-    std::memcpy(&x, p, lanes * sizeof(float));
-    return x;
-#endif
-}
-
-inline void store(float* p, Vec x, Index lanes) {
-    if (lanes >= V) {
-        *reinterpret_cast<Unaligned*>(p) = x;
-        return;
-    }
-#if defined(__AVX512F__)
-    _mm512_mask_storeu_ps(p, (__mmask16)((1u << lanes) - 1), (__m512)x);
-#else
-    std::memcpy(p, &x, lanes * sizeof(float));
-#endif
-}
-
-// a * b + c, rounded once where the processor can: spelled out, so that every caller rounds in the same way.
-inline Vec madd(Vec a, Vec b, Vec c) {
-#ifdef __FP_FAST_FMAF
-    Vec sum = {};
-    for (int lane = 0; lane < V; ++lane) sum[lane] = __builtin_fmaf(a[lane], b[lane], c[lane]);
-    return sum;
-#else
-    return a * b + c;
-#endif
-}
-
-inline Vec square_root(Vec x) {
-    Vec y = {};
-    for (int lane = 0; lane < V; ++lane) y[lane] = __builtin_sqrtf(x[lane]);
-    return y;
-}
 
 struct Table {
     float *parameter, *mean, *square;
@@ -103,25 +41,26 @@ void advance(const Table& table, Index row, Index from, Index to, Index first, c
     const Vec weight1 = splat(table.constants[0]), beta2 = splat(table.constants[1]);
     const Vec weight2 = splat(table.constants[2]), epsilon = splat(table.constants[3]);
     for (Index column = 0; column < table.width; column += V) {
-        const Index lanes = table.width - column, at = row * table.width + column;
-        Vec p = load(table.parameter + at, lanes), m = load(table.mean + at, lanes), v = load(table.square + at, lanes);
+        const Index lanes = smaller(V, table.width - column), at = row * table.width + column;
+        Vec p = load_part(table.parameter + at, lanes), m = load_part(table.mean + at, lanes);
+        Vec v = load_part(table.square + at, lanes);
         for (Index step = from; step < to; ++step) {
             m = madd(-weight1, m, m);
             v *= beta2;
             p = moved(p, m, v, table.history + 2 * step, epsilon);
         }
         if (first >= 0) {
-            Vec g = load(gradients.values + first * table.width + column, lanes);
+            Vec g = load_part(gradients.values + first * table.width + column, lanes);
             if (gradients.next)
                 for (Index i = gradients.next[first]; i >= 0; i = gradients.next[i])
-                    g += load(gradients.values + i * table.width + column, lanes);
+                    g += load_part(gradients.values + i * table.width + column, lanes);
             m = madd(weight1, g - m, m);
             v = madd(weight2 * g, g, v * beta2);
             p = moved(p, m, v, table.history + 2 * to, epsilon);
         }
-        store(table.parameter + at, p, lanes);
-        store(table.mean + at, m, lanes);
-        store(table.square + at, v, lanes);
+        store_part(table.parameter + at, p, lanes);
+        store_part(table.mean + at, m, lanes);
+        store_part(table.square + at, v, lanes);
     }
 }
 
@@ -158,8 +97,9 @@ Index emugraph_adam_refresh(float* parameter, float* mean, float* square, Index 
     struct Task {
         Index row, from;
     };
-    const std::unique_ptr<Task[]> tasks(new (std::nothrow) Task[count]);
-    if (!tasks) return 1;
+    Buffer<Task> memory(count);
+    if (memory.empty()) return 1;
+    Task* const tasks = memory.get();
     Index waiting = 0;
     for (Index i = 0; i < count; ++i) {
         const Index row = ids ? ids[i] : i;
@@ -183,8 +123,8 @@ Index emugraph_adam_step(float* parameter, float* mean, float* square, Index row
                          const float* values, Index count, Index* last, Index threads) {
     const Table table{parameter, mean, square, rows, width, history, constants};
     if (ids && outside(table, ids, count)) return 2;
-    const std::unique_ptr<Index[]> memory(new (std::nothrow) Index[2 * count]);
-    if (!memory) return 1;
+    Buffer<Index> memory(2 * count);
+    if (memory.empty()) return 1;
     Index *const next = memory.get(), *const tasks = next + count;
     Index distinct = 0;
     if (ids) {

@@ -91,6 +91,15 @@ def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: 
     return torch.cat(plain), torch.cat(mutated)
 
 
+def pairwise_mixed(q: Tensor, e: Tensor, positive: Tensor, weight: Tensor, kind: str) -> tuple[Tensor, Tensor]:
+    def block(queries: slice) -> Tensor:
+        mixed = torch.lerp(positive[queries, None], e, weight[:, None])  # (b, K, w)
+        return outer(components(q[queries, None], mixed, kind).sum(-1), kind)
+
+    pieces = [block(b) for b in slices(len(q), e.numel(), needs_gradient(q, e, positive))]
+    return pairwise(q, e, kind), torch.cat(pieces)
+
+
 def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
     def block(queries: slice) -> Tensor:
         phi = components(q[queries, None], table[index[queries]], kind)  # (b, K, u)

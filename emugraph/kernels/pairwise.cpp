@@ -10,32 +10,26 @@
 // ("l1", "l2", "dot"), or a complex number whose real parts are the first `units` columns of a row and whose
 // imaginary parts are the next ("modulus"). All numbers are 64-bit. Functions return 0, or 1 when memory ran out.
 
-#include "terms.h"
+#include "pairs.h"
 
 namespace {
 
-// A panel holds the candidates of one tile with their columns as rows: panel[column * width + candidate].
+// How many candidates a task takes.
 template <int D, bool MASKED>
 struct Panel {
     static constexpr int vectors = (D == MODULUS || MASKED ? 2 : 4) / (many_registers ? 1 : 2);
     static constexpr int width = vectors * V;
 };
 
-void pack_panel(const float* rows, Index first, Index count, Index columns, int width, float* panel) {
-    for (Index j = 0; j < width; ++j) {
-        const float* row = rows + (first + j) * columns;
-        for (Index i = 0; i < columns; ++i) panel[i * width + j] = j < count ? row[i] : 0.0f;
-    }
-}
-
 // bits[unit * vectors + vector]: the lanes whose candidates take that unit from the positive.
 template <int T>
-void pack_mask_panel(Mask mask, Index first, Index count, Index units, std::uint16_t* bits) {
+void pack_mask_panel(Mask mask, Range candidates, Index units, std::uint16_t* bits) {
     for (Index i = 0; i < units; ++i)
         for (int t = 0; t < T; ++t) {
+            const Index first = candidates.first + t * V;
             unsigned lanes = 0;
-            for (Index j = t * V; j < smaller(count, (t + 1) * V); ++j)
-                lanes |= unsigned(mask.unit(mask.row(0, first + j), i)) << (j - t * V);
+            for (Index k = first; k < smaller(candidates.last, first + V); ++k)
+                lanes |= unsigned(mask.unit(mask.row(0, k), i)) << (k - first);
             bits[i * T + t] = static_cast<std::uint16_t>(lanes);
         }
 }
@@ -84,10 +78,7 @@ Index pairwise(const float* q, const float* e, const float* positive, Mask mask,
                Index units, float* scores, float* mutated, Index threads) {
     constexpr int Q = D == DOT && many_registers ? 6 : 4, T = Panel<D, MASKED>::vectors, width = Panel<D, MASKED>::width;
     const Index columns = units * parts<D>;
-    const Index panels = ceil_div(candidates, width);
-    // Packing a panel pays from some 64 queries on; split the queries only where the panels alone are too few.
-    const Index splits = larger(1, smaller(ceil_div(4 * threads, panels), queries / 64));
-    const Index rows = ceil_div(ceil_div(queries, splits), Q) * Q;
+    const Panels panels(width, Q, queries, candidates, threads);
     const Index panel_size = columns * width, bits_size = ceil_div(units * T, 32) * 32;
     const bool has_terms = MASKED && D != DOT;
     Buffer<float> panel_of_thread(panel_size * threads), terms(has_terms ? queries * units : 0);
@@ -96,15 +87,15 @@ Index pairwise(const float* q, const float* e, const float* positive, Mask mask,
     if (has_terms) positive_terms<D>(q, positive, queries, units, terms.get());
     const float* taken = has_terms ? terms.get() : positive;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (Index task = 0; task < panels * splits; ++task) {
+    for (Index task = 0; task < panels.tasks(); ++task) {
         float* panel = panel_of_thread.get() + panel_size * thread_number();
         std::uint16_t* bits = bits_of_thread.get() + bits_size * thread_number();
-        const Index first = task / splits * width, count = smaller(width, candidates - first);
-        Index b = task % splits * rows;
-        const Index end = smaller(queries, b + rows);
+        const Range range = panels.candidates_of(task);
+        const Index first = range.first, count = range.last - first;
+        auto [b, end] = panels.queries_of(task);
         if (b >= end) continue;
-        pack_panel(e, first, count, columns, width, panel);
-        if (MASKED) pack_mask_panel<T>(mask, first, count, units, bits);
+        pack_panel(e, range, columns, width, panel);
+        if (MASKED) pack_mask_panel<T>(mask, range, units, bits);
         for (; b + Q <= end; b += Q)
             pairwise_tile<D, MASKED, Q>(q + b * columns, taken + b * units, units, panel, bits, count,
                                         scores + b * candidates + first, mutated + b * candidates + first, candidates);
@@ -155,22 +146,22 @@ template <int D>
 Index pairwise_runs(const float* q, const float* e, const float* positive, Mask mask, Index run, Index queries,
                     Index candidates, Index units, float* scores, float* mutated, Index threads) {
     constexpr int Q = 8;
-    const Index columns = units * parts<D>, panels = ceil_div(candidates, V), masks = ceil_div(candidates, run);
-    const Index splits = larger(1, smaller(ceil_div(4 * threads, panels), queries / 64));
-    const Index rows = ceil_div(ceil_div(queries, splits), Q) * Q;
+    const Index columns = units * parts<D>, masks = ceil_div(candidates, run);
+    const Panels panels(V, Q, queries, candidates, threads);
     Buffer<float> panel_of_thread(columns * V * threads), terms(queries * units), sums(queries * masks);
     Buffer<Index> order_of_thread(units * threads);
     if (panel_of_thread.empty() || terms.empty() || sums.empty() || order_of_thread.empty()) return 1;
     positive_terms<D>(q, positive, queries, units, terms.get());
     sum_taken(terms.get(), mask, queries, masks, units, sums.get(), threads);
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (Index task = 0; task < panels * splits; ++task) {
+    for (Index task = 0; task < panels.tasks(); ++task) {
         float* panel = panel_of_thread.get() + columns * V * thread_number();
         Index* order = order_of_thread.get() + units * thread_number();
-        const Index first = task / splits * V, count = smaller(V, candidates - first), m = first / run;
-        Index b = task % splits * rows, kept = 0;
-        const Index end = smaller(queries, b + rows);
+        const Range range = panels.candidates_of(task);
+        const Index first = range.first, count = range.last - first, m = first / run;
+        auto [b, end] = panels.queries_of(task);
         if (b >= end) continue;
+        Index kept = 0;
         for (Index i = 0; i < units; ++i)
             if (!mask.unit(mask.row(0, m), i)) order[kept++] = i;
         for (Index i = 0, at = kept; i < units; ++i)
@@ -188,13 +179,6 @@ Index pairwise_runs(const float* q, const float* e, const float* positive, Mask 
     }
     return 0;
 }
-
-// Queries whose gradients one tile holds in registers.
-template <int D>
-constexpr int tile_rows = (D == MODULUS ? 4 : 8) / (many_registers ? 1 : 2);
-
-// Queries and candidates that are packed together: their vectors stay in the nearest caches.
-constexpr Index patch = 128;
 
 // One vector of units for a patch, everything packed. For each tile of queries and each candidate, `weights` holds the
 // tile's weights and, with a mask, those of the mutated scores. The gradients, and with a mask of its own for each
@@ -241,28 +225,6 @@ void pack_mask_rows(Mask mask, Index run, Index first, Index count, Range blocks
                                                    block * V % 64);
 }
 
-// packed[tile][candidate][0 or 1][query of the tile], zeros beyond `count` queries.
-template <int R, bool MASKED>
-void pack_weights(Weights plain, Weights mutated, Index first, Index leading, Index count, Index padded,
-                  Index candidates, float* packed) {
-    constexpr int width = MASKED ? 2 * R : R;
-    for (Index b = 0; b < padded; b += R)
-        for (int start = 0; start < width; start += V)
-            for (Index k = 0; k < candidates; k += V) {
-                const Index columns = smaller(V, candidates - k);
-                Vec rows[V] = {};
-                for (int i = 0; i < V && start + i < width; ++i) {
-                    const Index row = b + (start + i) % R;
-                    const Weights& weights = start + i < R ? plain : mutated;
-                    if (row < count) rows[i] = weights.at(first + row * leading + k, columns);
-                }
-                transpose(rows);
-                float* to = packed + (b / R * candidates + k) * width + start;
-                for (Index column = 0; column < columns; ++column)
-                    store_part(to + column * width, rows[column], smaller(V, width - start));
-            }
-}
-
 // The weights of the positives where candidates share masks: weights (queries, units).
 void sum_run_weights(Mask mask, Index run, Weights mutated, Index queries, Index candidates, Index units,
                      float* weights, Index threads) {
@@ -291,37 +253,28 @@ Index pairwise_backward(const float* q, const float* e, const float* positive, M
                         Weights mutated, Index queries, Index candidates, Index units, float* dq, float* de,
                         float* dpositive, Index threads) {
     constexpr int R = tile_rows<D>, P = parts<D>, S = P * V, G = MASKED ? 2 : 1;
-    const Index vectors = ceil_div(units, V), padded = ceil_div(queries, R) * R;
-    // The longer side is cut into ranges, and the shorter one has a copy of its gradient for each. The cut depends on
-    // the shape alone, and so do the sums, to the last bit. Vectors of units are shared out only to busy all threads.
-    const bool cut_queries = queries >= candidates;
-    const Index ranges = smaller(8, ceil_div(larger(queries, candidates), 64));
-    const Index span = cut_queries ? ceil_div(padded / R, ranges) * R : ceil_div(candidates, ranges);
-    const Index cuts = ceil_div(cut_queries ? padded : candidates, span);
-    const Index group = ceil_div(vectors, smaller(vectors, ceil_div(3 * threads, cuts)));
-    const Index groups = ceil_div(vectors, group);
+    const Cuts cuts(queries, candidates, units, R, threads);
+    const Index vectors = cuts.vectors, padded = cuts.padded, group = cuts.group;
     const Index q_size = vectors * padded * S, e_size = vectors * candidates * S;
     const Index taken_size = MASKED && !RUNS ? vectors * padded * V : 0;
-    const Index q_copies = cut_queries ? 1 : cuts, e_copies = cut_queries ? cuts : 1;
     const Index scratch_size = patch * (group * 2 * S + patch * G), bits_size = patch * group;
     Buffer<std::uint16_t> bits_of_thread(MASKED ? bits_size * threads : 0);
-    Buffer<float> scratch(scratch_size * threads), dq_copies(q_size * q_copies), de_copies(e_size * e_copies);
-    Buffer<float> taken_copies(taken_size * q_copies), taken(MASKED ? queries * units : 0);
-    if (bits_of_thread.empty() || scratch.empty() || dq_copies.empty() || de_copies.empty() || taken_copies.empty() || taken.empty()) return 1;
+    Buffer<float> scratch(scratch_size * threads), dq_copies(q_size * cuts.q_copies);
+    Buffer<float> de_copies(e_size * cuts.e_copies), taken_copies(taken_size * cuts.q_copies);
+    Buffer<float> taken(MASKED ? queries * units : 0);
+    if (bits_of_thread.empty() || scratch.empty() || dq_copies.empty() || de_copies.empty() || taken_copies.empty() ||
+        taken.empty())
+        return 1;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
-    for (Index task = 0; task < cuts * groups; ++task) {
-        const Index cut = task / groups, start = task % groups * group;
-        const Range blocks = {start, smaller(start + group, vectors)};
-        const Range range = {cut * span, smaller(cut * span + span, cut_queries ? padded : candidates)};
-        const Range q_range = cut_queries ? range : Range{0, padded};
-        const Range e_range = cut_queries ? Range{0, candidates} : range;
+    for (Index number = 0; number < cuts.tasks(); ++number) {
+        const auto [blocks, q_range, e_range, q_copy, e_copy] = cuts.task(number);
         float* q_packed = scratch.get() + scratch_size * thread_number();
         float* e_packed = q_packed + patch * group * S;
         float* weights_packed = e_packed + patch * group * S;
         std::uint16_t* bits = bits_of_thread.get() + bits_size * thread_number();
-        float* dq_copy = dq_copies.get() + (cut_queries ? 0 : cut * q_size);
-        float* de_copy = de_copies.get() + (cut_queries ? cut * e_size : 0);
-        float* taken_copy = taken_copies.get() + (cut_queries ? 0 : cut * taken_size);
+        float* dq_copy = dq_copies.get() + q_copy * q_size;
+        float* de_copy = de_copies.get() + e_copy * e_size;
+        float* taken_copy = taken_copies.get() + q_copy * taken_size;
         for (Index k = e_range.first; k < e_range.last; k += patch) {
             const Index n = smaller(patch, e_range.last - k);
             pack_rows(e, k, n, n, blocks, units, P, e_packed);
@@ -333,21 +286,21 @@ Index pairwise_backward(const float* q, const float* e, const float* positive, M
                 for (Index block = blocks.first; block < blocks.last; ++block) {
                     const Index i = block - blocks.first;
                     backward_patch<D, MASKED, RUNS>(q_packed + i * m * S, e_packed + i * n * S, bits + i * n,
-                                              weights_packed, m, n, dq_copy + (block * padded + b) * S,
-                                              de_copy + (block * candidates + k) * S,
-                                              taken_copy + (block * padded + b) * V, k == e_range.first,
-                                              b == q_range.first);
+                                                    weights_packed, m, n, dq_copy + (block * padded + b) * S,
+                                                    de_copy + (block * candidates + k) * S,
+                                                    taken_copy + (block * padded + b) * V, k == e_range.first,
+                                                    b == q_range.first);
                 }
             }
         }
     }
-    unpack_sum(dq_copies.get(), q_copies, queries, padded, units, P, query_sign<D>, dq, threads);
-    unpack_sum(de_copies.get(), e_copies, candidates, candidates, units, P, 1.0f, de, threads);
+    unpack_sum(dq_copies.get(), cuts.q_copies, queries, padded, units, P, query_sign<D>, dq, threads);
+    unpack_sum(de_copies.get(), cuts.e_copies, candidates, candidates, units, P, 1.0f, de, threads);
     if (MASKED) {
         if (RUNS)
             sum_run_weights(mask, run, mutated, queries, candidates, units, taken.get(), threads);
         else
-            unpack_sum(taken_copies.get(), q_copies, queries, padded, units, 1, 1.0f, taken.get(), threads);
+            unpack_sum(taken_copies.get(), cuts.q_copies, queries, padded, units, 1, 1.0f, taken.get(), threads);
         positive_backward<D>(q, positive, taken.get(), queries, units, dq, dpositive);
     }
     return 0;

@@ -43,11 +43,9 @@ Unit difference(Unit q, Unit e) {
 // An addition on the multipliers: the adders are busy with differences.
 inline Vec plus(Vec sum, Vec x) { return madd(x, splat(1.0f), sum); }
 
-// What a unit adds up; short of a factor half_minus.
+// What a distance adds up for a difference; short of a factor half_minus.
 template <int D>
-Vec component(Unit q, Unit e) {
-    if (D == DOT) return q.x * e.x;
-    const Unit d = difference<D>(q, e);
+Vec length(Unit d) {
     if (D == L1) return absolute(d.x);
     if (D == L2) return d.x * d.x;
     const Vec square = squared_modulus(d.x, d.y), estimate = reciprocal_root(square), root = square * estimate;
@@ -55,13 +53,22 @@ Vec component(Unit q, Unit e) {
 }
 
 template <int D>
-Vec add_component(Vec sum, Unit q, Unit e) {
-    if (D == DOT) return madd(q.x, e.x, sum);
-    const Unit d = difference<D>(q, e);
+Vec add_length(Vec sum, Unit d) {
     if (D == L1) return plus(sum, absolute(d.x));
     if (D == L2) return madd(d.x, d.x, sum);
     const Vec square = squared_modulus(d.x, d.y), estimate = reciprocal_root(square), root = square * estimate;
     return madd(root, newton(root, estimate), sum);
+}
+
+// What a unit adds up; short of a factor half_minus.
+template <int D>
+Vec component(Unit q, Unit e) {
+    return D == DOT ? q.x * e.x : length<D>(difference<D>(q, e));
+}
+
+template <int D>
+Vec add_component(Vec sum, Unit q, Unit e) {
+    return D == DOT ? madd(q.x, e.x, sum) : add_length<D>(sum, difference<D>(q, e));
 }
 
 // A score for a sum of components.
@@ -69,6 +76,19 @@ template <int D>
 Vec score(Vec sum) {
     if (D == DOT) return sum;
     return D == L2 ? -square_root(sum) : sum * -half_minus<D>;
+}
+
+// What a difference is to be multiplied by to give its own gradient, for the weight c of a pair; not for "l1".
+template <int D>
+Vec slope(Vec c, Unit d) {
+    if (D != MODULUS) return c;
+    const Vec square = squared_modulus(d.x, d.y), estimate = reciprocal_root(square);
+    return c * estimate * newton(square * estimate, estimate);
+}
+
+template <int D>
+Unit add_times(Vec factor, Unit d, Unit sum) {
+    return {madd(factor, d.x, sum.x), D == MODULUS ? madd(factor, d.y, sum.y) : Vec{}};
 }
 
 // Add the gradients that the weight c of a pair gives its query, times query_sign, and its candidate. For "l2" the
@@ -90,15 +110,9 @@ void add_gradients(Vec c, Unit q, Unit e, Unit& by_query, Unit& by_candidate) {
         by_candidate.x += derivative;
         return;
     }
-    Vec slope = c;
-    if (D == MODULUS) {
-        const Vec square = squared_modulus(d.x, d.y), estimate = reciprocal_root(square);
-        slope = c * estimate * newton(square * estimate, estimate);
-        by_query.y = madd(slope, d.y, by_query.y);
-        by_candidate.y = madd(slope, d.y, by_candidate.y);
-    }
-    by_query.x = madd(slope, d.x, by_query.x);
-    by_candidate.x = madd(slope, d.x, by_candidate.x);
+    const Vec by_difference = slope<D>(c, d);
+    by_query = add_times<D>(by_difference, d, by_query);
+    by_candidate = add_times<D>(by_difference, d, by_candidate);
 }
 
 // What the positives add up, unit by unit: terms (queries, units).

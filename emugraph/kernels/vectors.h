@@ -38,11 +38,12 @@ inline Vec load(const float* p) { return *reinterpret_cast<const Unaligned*>(p);
 inline void store(float* p, Vec x) { *reinterpret_cast<Unaligned*>(p) = x; }
 inline Vec splat(float x) { return x - Vec{}; }  // x - 0 is x, for -0 and NaN too
 
-// The first `lanes` lanes, the others zero; touches no memory beyond them.
+// The first `lanes` lanes, V at most, the others zero; touches no memory beyond them.
 inline Vec load_part(const float* p, Index lanes) {
 #if defined(__AVX512F__)
     return (Vec)_mm512_maskz_loadu_ps((__mmask16)((1u << lanes) - 1), p);
 #else
+    if (lanes == V) return load(p);
     Vec x = {};
     std::memcpy(&x, p, lanes * sizeof(float));
     return x;
@@ -53,7 +54,10 @@ inline void store_part(float* p, Vec x, Index lanes) {
 #if defined(__AVX512F__)
     _mm512_mask_storeu_ps(p, (__mmask16)((1u << lanes) - 1), (__m512)x);
 #else
-    std::memcpy(p, &x, lanes * sizeof(float));
+    if (lanes == V)
+        store(p, x);
+    else
+        std::memcpy(p, &x, lanes * sizeof(float));
 #endif
 }
 
@@ -84,6 +88,10 @@ inline Vec madd(Vec a, Vec b, Vec c) {
     return (Vec)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif defined(__AVX__) && defined(__FMA__)
     return (Vec)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__FP_FAST_FMAF)
+    Vec sum = {};
+    for (int lane = 0; lane < V; ++lane) sum[lane] = __builtin_fmaf(a[lane], b[lane], c[lane]);
+    return sum;
 #else
     return a * b + c;
 #endif
@@ -146,7 +154,7 @@ inline Vec with_sign(Vec c, Vec x) {
 }
 
 inline Vec square_root(Vec x) {
-    Vec y;
+    Vec y = {};
     for (int lane = 0; lane < V; ++lane) y[lane] = __builtin_sqrtf(x[lane]);
     return y;
 }
@@ -169,7 +177,6 @@ inline Vec reciprocal_root(Vec x) {
 // Newton's step for root = x * estimate, near sqrt(x), and for the estimate of 1/sqrt(x): the factor that corrects
 // both, times -2. What is left of that factor goes where it costs nothing: half_minus below.
 inline Vec newton(Vec root, Vec estimate) { return madd(root, estimate, splat(-3.0f)); }
-
 
 inline Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
 inline Index smaller(Index a, Index b) { return a < b ? a : b; }

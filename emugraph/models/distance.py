@@ -7,7 +7,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from emugraph.kernels import gathered, gathered_masked, pairwise, pairwise_masked
+from emugraph.kernels import gathered, gathered_masked, pairwise, pairwise_masked, pairwise_mixed
 from emugraph.models.base import Model, spread_masks
 
 
@@ -32,6 +32,13 @@ class Distance(Model):
             return pairwise_masked(query, candidate, positive, mask, self.distance, run=run)
         index, mask = _each_its_own(candidate), spread_masks(mask, run, candidate.shape[1])
         return gathered_masked(query, candidate.flatten(0, 1), index, positive, mask, self.distance)
+
+    def score_mixed_up(
+        self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        if candidate.ndim == 2:
+            return pairwise_mixed(query, candidate, positive, weight, self.distance)
+        return super().score_mixed_up(query, positive, candidate, weight)
 
 
 def _each_its_own(candidate: Tensor) -> Tensor:

@@ -26,6 +26,8 @@ def test_gradients(distance: str) -> None:
     assert torch.autograd.gradcheck(
         lambda q, e, positive: eager.gathered_masked(q, e, index, positive, mask, distance), (q, e, positive)
     )
+    weight = torch.tensor([0.2, 0.5, 0.9], dtype=torch.float64)
+    assert torch.autograd.gradcheck(lambda *x: eager.pairwise_mixed(*x, weight, distance), (q, e, positive))
 
 
 @distances
@@ -34,12 +36,13 @@ def test_pieces_make_no_difference(distance: str, chunk: int, monkeypatch: pytes
     q, e, positive = rows(5, 6), rows(7, 6), rows(5, 6)
     units = 3 if distance == "modulus" else 6
     mask = torch.rand(7, units) < 0.5
-    index = torch.randint(7, (5, 7))
+    index, weight = torch.randint(7, (5, 7)), torch.rand(7, dtype=torch.float64)
 
     def run() -> list[Tensor]:
         return [
             eager.pairwise(q, e, distance),
             *eager.pairwise_masked(q, e, positive, mask, distance, 1),
+            *eager.pairwise_mixed(q, e, positive, weight, distance),
             eager.gathered(q, e, index, distance),
             *eager.gathered_masked(q, e, index, positive, mask, distance),
         ]
