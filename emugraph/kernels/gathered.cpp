@@ -23,7 +23,7 @@ Index gathered(const float* q, const float* table, const Index* index, const flo
         float* query = scratch.get() + scratch_size * thread_number();
         float* terms = query + vectors * S;
         pack_rows(q, b, 1, 1, {0, vectors}, units, P, query);
-        if (MASKED) positive_terms<D>(q + b * columns, positive + b * columns, 1, units, terms);
+        if (MASKED) positive_terms<D>(q + b * columns, positive + b * columns, 1, units, terms, 1);
         const Index* names = index + b * candidates;
         for (Index k = 0; k < candidates; ++k) {
             if (names[k] < 0 || names[k] >= rows) {
@@ -174,7 +174,7 @@ Index gathered_backward(const float* q, const float* table, const Index* index, 
     unpack_sum(dq_copies.get(), shares, queries, queries, units, P, query_sign<D>, dq, threads);
     if (MASKED) {
         taken_weights(mask, mutated, queries, candidates, units, taken.get(), threads);
-        positive_backward<D>(q, positive, taken.get(), queries, units, dq, dpositive);
+        positive_backward<D>(q, positive, taken.get(), queries, units, dq, dpositive, threads);
     }
     return 0;
 }

@@ -84,7 +84,7 @@ Index pairwise(const float* q, const float* e, const float* positive, Mask mask,
     Buffer<float> panel_of_thread(panel_size * threads), terms(has_terms ? queries * units : 0);
     Buffer<std::uint16_t> bits_of_thread(bits_size * threads);
     if (panel_of_thread.empty() || terms.empty() || bits_of_thread.empty()) return 1;
-    if (has_terms) positive_terms<D>(q, positive, queries, units, terms.get());
+    if (has_terms) positive_terms<D>(q, positive, queries, units, terms.get(), threads);
     const float* taken = has_terms ? terms.get() : positive;
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (Index task = 0; task < panels.tasks(); ++task) {
@@ -151,7 +151,7 @@ Index pairwise_runs(const float* q, const float* e, const float* positive, Mask 
     Buffer<float> panel_of_thread(columns * V * threads), terms(queries * units), sums(queries * masks);
     Buffer<Index> order_of_thread(units * threads);
     if (panel_of_thread.empty() || terms.empty() || sums.empty() || order_of_thread.empty()) return 1;
-    positive_terms<D>(q, positive, queries, units, terms.get());
+    positive_terms<D>(q, positive, queries, units, terms.get(), threads);
     sum_taken(terms.get(), mask, queries, masks, units, sums.get(), threads);
 #pragma omp parallel for schedule(dynamic) num_threads(threads)
     for (Index task = 0; task < panels.tasks(); ++task) {
@@ -301,7 +301,7 @@ Index pairwise_backward(const float* q, const float* e, const float* positive, M
             sum_run_weights(mask, run, mutated, queries, candidates, units, taken.get(), threads);
         else
             unpack_sum(taken_copies.get(), cuts.q_copies, queries, padded, units, 1, 1.0f, taken.get(), threads);
-        positive_backward<D>(q, positive, taken.get(), queries, units, dq, dpositive);
+        positive_backward<D>(q, positive, taken.get(), queries, units, dq, dpositive, threads);
     }
     return 0;
 }

@@ -117,7 +117,8 @@ void add_gradients(Vec c, Unit q, Unit e, Unit& by_query, Unit& by_candidate) {
 
 // What the positives add up, unit by unit: terms (queries, units).
 template <int D>
-void positive_terms(const float* q, const float* positive, Index queries, Index units, float* terms) {
+void positive_terms(const float* q, const float* positive, Index queries, Index units, float* terms, Index threads) {
+#pragma omp parallel for schedule(static) num_threads(threads) if (queries * units > 1 << 15)
     for (Index b = 0; b < queries; ++b)
         for (Index i = 0; i < units; i += V) {
             const Index lanes = smaller(V, units - i), at = b * units * parts<D> + i;
@@ -130,7 +131,8 @@ void positive_terms(const float* q, const float* positive, Index queries, Index 
 // over candidates of the mutated scores' weights where the mask is set.
 template <int D>
 void positive_backward(const float* q, const float* positive, const float* weights, Index queries, Index units,
-                       float* dq, float* dpositive) {
+                       float* dq, float* dpositive, Index threads) {
+#pragma omp parallel for schedule(static) num_threads(threads) if (queries * units > 1 << 15)
     for (Index b = 0; b < queries; ++b)
         for (Index i = 0; i < units; i += V) {
             const Index lanes = smaller(V, units - i), at = b * units * parts<D> + i;

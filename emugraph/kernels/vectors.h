@@ -230,8 +230,8 @@ inline void pack_rows(const float* rows, Index first, Index count, Index padded,
 inline void unpack_sum(const float* packed, Index copies, Index count, Index padded, Index units, int row_parts, float factor,
                 float* rows, Index threads) {
     const Index vectors = ceil_div(units, V), size = vectors * padded * row_parts * V;
-    // What one thread does in a fraction of a millisecond is not worth waking the others.
-#pragma omp parallel for schedule(static) num_threads(threads) if (size * copies > 1 << 20)
+    // What one thread does in some microseconds is not worth waking the others.
+#pragma omp parallel for schedule(static) num_threads(threads) if (size * copies > 1 << 16)
     for (Index row = 0; row < count; ++row)
         for (Index block = 0; block < vectors; ++block)
             for (int p = 0; p < row_parts; ++p) {
