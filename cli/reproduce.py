@@ -22,7 +22,8 @@ def reproduce(
     experiment: Annotated[
         list[str] | None,
         typer.Argument(
-            help="table2, table3, negatives, sensitivity, label-smoothing or beyond. [default: table2 table3]",
+            help="table2, table3, larger, negatives, sensitivity, label-smoothing, masks or beyond. "
+            "[default: table2 table3]",
             show_default=False,
         ),
     ] = None,

@@ -172,7 +172,7 @@ def test_a_cell_that_fails_is_told_and_the_exit_code_is_1(emugraph: Command, mon
         (["--model", "distmul"], "no cell has the model 'distmul'; there are: transe, distmult, complex, rotate. Did"),
         (["table3", "--method", "plain"], "no cell has the method 'plain'; there are: emu, mixup"),
         (["--dataset", "wn18"], "Did you mean 'wn18rr'"),
-        (["--dim", "300"], "no cell has the dim 300; there are: 100, 200"),
+        (["--dim", "300"], "no cell has the dim 300; there are: 100."),
         (["--seed", "9"], "no cell has the seed 9"),
         (["--method", "mixup", "--seed", "1"], "no cell has all of: method mixup; seed 1"),
         (["--list", "--report-only"], "give either --list or --report-only"),

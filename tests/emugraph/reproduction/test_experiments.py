@@ -48,10 +48,12 @@ def test_names_and_shape_of_all() -> None:
 
 @pytest.mark.usefixtures("long_presets")
 def test_the_papers_tables() -> None:
-    table2, table3 = build(["table2", "table3"])
-    # Two data sets, two dimensions, four models; three seeds of two methods and one of three.
-    assert len(table2.cells) == 2 * 2 * 4 * (2 * 3 + 3)
-    assert len(table3.cells) == 2 * 2 * 4 * 2
+    table2, table3, larger = build(["table2", "table3", "larger"])
+    # Two data sets, four models; three seeds of two methods and one of three.
+    assert len(table2.cells) == 2 * 4 * (2 * 3 + 3)
+    assert len(table3.cells) == 2 * 4 * 2
+    assert len(larger.cells) == 2 * 4 * 3
+    assert {cell.dim for cell in larger.cells} == {200}
     assert {cell.method for cell in table2.cells} == {"emu", "no-uls", "no-mutation", "neither", "plain"}
     assert {cell.seed for cell in table2.cells if cell.method == "no-uls"} == {0}
     assert values(table2, "steps") == {(20_000,)}
