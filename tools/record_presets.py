@@ -3,7 +3,8 @@
     python -m tools.record_presets [--results benchmarks/results/paper.jsonl]
 
 A preset's ``measured`` table holds the means over its seeds of the test figures and of the validation MRR, the seeds,
-the steps, the median seconds, the machine, the version and the command. One whose settings have no result loses it.
+the steps, the median seconds, the machine, the version and the command. One whose settings have no result yet keeps
+what stands there, and is named.
 """
 
 from __future__ import annotations
@@ -48,14 +49,16 @@ def measured(results: list[Result]) -> dict[str, Any]:
     }
 
 
-def record(text: str, dataset: str, results: list[Result]) -> str:
-    """A preset file's text with its ``measured`` tables written anew."""
+def record(text: str, dataset: str, results: list[Result]) -> tuple[str, list[str]]:
+    """A preset file's text with its ``measured`` tables written anew, and the presets that have no results."""
     found = by_run(results)
     parts = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
-    written = [parts[0]]
+    written, missing = [parts[0]], []
     for part in parts[1:]:
         header = re.match(r"\[(\w+(?:-\w+)?)\.(\w+)(?:-\d+)?\]\n", part)
         if header is None:  # a measured table
+            if part.startswith(tuple(f"[{name}.measured]" for name in missing)):
+                written.append(part)
             continue
         model, method = header[1], header[2]
         written.append(part)
@@ -66,9 +69,12 @@ def record(text: str, dataset: str, results: list[Result]) -> str:
         }
         keys = [(dataset, "uniform", Settings.create({**values, "seed": seed})) for seed in SEEDS]
         mine = [found[key] for key in keys if key in found]
+        name = part[1 : part.index("]")]
         if mine:
-            written.append(f"[{part[1 : part.index(']')]}.measured]\n{toml.dumps(measured(mine))}\n")
-    return "".join(written).rstrip() + "\n"
+            written.append(f"[{name}.measured]\n{toml.dumps(measured(mine))}\n")
+        else:
+            missing.append(name)
+    return "".join(written).rstrip() + "\n", missing
 
 
 def main() -> None:
@@ -77,8 +83,9 @@ def main() -> None:
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/paper.jsonl"))
     results = read_results(parser.parse_args().results)
     for path in sorted(PRESETS.glob("*.toml")):
-        write_text(path, record(path.read_text(encoding="utf-8"), path.stem, results))
-        print(path)
+        text, missing = record(path.read_text(encoding="utf-8"), path.stem, results)
+        write_text(path, text)
+        print(path, *(f"  no results for {name}" for name in missing), sep="\n")
 
 
 if __name__ == "__main__":
