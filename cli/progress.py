@@ -17,6 +17,7 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from emugraph import kernels
 from emugraph.cli.output import note, stderr
 from emugraph.training import Callback
 
@@ -25,6 +26,13 @@ if TYPE_CHECKING:
 
     from emugraph.runs import Run
     from emugraph.training import Trainer
+
+
+def prepare_kernels() -> None:
+    """Compile the kernels if they are not yet, and say so."""
+    compiled = kernels.prepare()
+    if compiled is not None:
+        note(f"compiled the kernels in {compiled:.1f} s; they are kept for the next time")
 
 
 class TrainingProgress(Callback):

@@ -114,13 +114,10 @@ def reproduce(
 
 def _run(cells: list[Cell], results: Path, minutes: float | None, keep: Path | None, device: str) -> list[str]:
     """Run the open cells with progress; returns the titles of those that failed."""
-    from emugraph import kernels
-    from emugraph.cli.progress import TrainingProgress
+    from emugraph.cli.progress import TrainingProgress, prepare_kernels
     from emugraph.reproduction.running import run_cells
 
-    compiled = kernels.prepare()
-    if compiled is not None:
-        note(f"compiled the kernels in {compiled:.1f} s; they are kept for the next time")
+    prepare_kernels()
     progress = TrainingProgress(name_folder=False)
     failed = []
     try:

@@ -63,8 +63,7 @@ def train(
     Example: emugraph train wn18rr --model transe
     """
     import emugraph
-    from emugraph import kernels
-    from emugraph.cli.progress import TrainingProgress
+    from emugraph.cli.progress import TrainingProgress, prepare_kernels
     from emugraph.runs import check_new
     from emugraph.settings import Settings
     from emugraph.training import resolve_settings
@@ -87,9 +86,7 @@ def train(
     for part in ("valid", "test"):
         if not len(kg.triples(part)):
             note(f"there are no {part} triples" + ("; the last weights are kept" if part == "valid" else ""))
-    compiled = kernels.prepare()
-    if compiled is not None:
-        note(f"compiled the kernels in {compiled:.1f} s; they are kept for the next time")
+    prepare_kernels()
     progress = TrainingProgress()
     try:
         run = emugraph.train(kg, settings=settings, output=output, device=device, callbacks=[progress])

@@ -31,7 +31,8 @@ import torch
 from torch import Tensor
 
 from emugraph.errors import InputError
-from emugraph.models.base import Model, spread_masks
+from emugraph.kernels import spread_masks
+from emugraph.models.base import Model
 
 MaskKind = Literal["exact", "bernoulli"]
 

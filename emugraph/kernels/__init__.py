@@ -23,6 +23,7 @@ from torch import Tensor
 from emugraph.errors import InputError
 from emugraph.kernels.checks import KINDS, check, check_gathered, check_masked, check_mixed, mask_width
 from emugraph.kernels.dispatch import compiled, form, prepare, status
+from emugraph.kernels.eager import spread_masks
 
 __all__ = [
     "KINDS",
@@ -36,6 +37,7 @@ __all__ = [
     "pairwise_mixed",
     "prepare",
     "softmax_loss",
+    "spread_masks",
     "status",
 ]
 

@@ -76,7 +76,7 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
 
 def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, run: int) -> tuple[Tensor, Tensor]:
     phi_positive = components(q, positive, kind)  # (B, u)
-    mask = floats(spread(mask, run, len(e)), phi_positive)
+    mask = floats(spread_masks(mask, run, len(e)), phi_positive)
     taken = phi_positive @ mask.T  # (B, K)
     if kind == "dot":
         return q @ e.T, taken + q @ (e * (1 - mask)).T
@@ -133,9 +133,9 @@ def pack_mask(mask: Tensor) -> Tensor:
     return (bits.unflatten(-1, (words, 64)) << torch.arange(64, device=mask.device)).sum(-1)
 
 
-def spread(mask: Tensor, run: int, candidates: int) -> Tensor:
-    """A mask for each candidate ``(K, ...)``, from masks that serve ``run`` candidates in turn."""
-    return mask if run == 1 else mask.repeat_interleave(run, dim=0)[:candidates]
+def spread_masks(mask: Tensor, run: int, count: int) -> Tensor:
+    """Masks ``(..., K, u)`` for each of K candidates, from ``(..., K / run, u)`` that serve ``run`` of them in turn."""
+    return mask if run == 1 else mask.repeat_interleave(run, dim=-2)[..., :count, :]
 
 
 def floats(mask: Tensor, phi: Tensor) -> Tensor:

@@ -226,10 +226,11 @@ void pack_mask_rows(Mask mask, Index run, Index first, Index count, Range blocks
 }
 
 // The weights of the positives where candidates share masks: weights (queries, units).
-void sum_run_weights(Mask mask, Index run, Weights mutated, Index queries, Index candidates, Index units,
-                     float* weights, Index threads) {
+Index sum_run_weights(Mask mask, Index run, Weights mutated, Index queries, Index candidates, Index units,
+                      float* weights, Index threads) {
     const Index vectors = ceil_div(units, V);
     Buffer<float> padded(vectors * V * threads);
+    if (padded.empty()) return 1;
 #pragma omp parallel for schedule(static) num_threads(threads)
     for (Index b = 0; b < queries; ++b) {
         float* sums = padded.get() + vectors * V * thread_number();
@@ -246,6 +247,7 @@ void sum_run_weights(Mask mask, Index run, Weights mutated, Index queries, Index
         }
         std::memcpy(weights + b * units, sums, units * sizeof(float));
     }
+    return 0;
 }
 
 template <int D, bool MASKED, bool RUNS>
@@ -297,10 +299,10 @@ Index pairwise_backward(const float* q, const float* e, const float* positive, M
     unpack_sum(dq_copies.get(), cuts.q_copies, queries, padded, units, P, query_sign<D>, dq, threads);
     unpack_sum(de_copies.get(), cuts.e_copies, candidates, candidates, units, P, 1.0f, de, threads);
     if (MASKED) {
-        if (RUNS)
-            sum_run_weights(mask, run, mutated, queries, candidates, units, taken.get(), threads);
-        else
+        if (!RUNS)
             unpack_sum(taken_copies.get(), cuts.q_copies, queries, padded, units, 1, 1.0f, taken.get(), threads);
+        else if (sum_run_weights(mask, run, mutated, queries, candidates, units, taken.get(), threads))
+            return 1;
         positive_backward<D>(q, positive, taken.get(), queries, units, dq, dpositive, threads);
     }
     return 0;

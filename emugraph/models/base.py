@@ -18,6 +18,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emugraph.kernels import spread_masks
+
 Side = Literal["head", "tail"]
 SIDES: tuple[Side, Side] = ("tail", "head")
 
@@ -183,11 +185,6 @@ class Model(nn.Module, ABC):
 
     def extra_repr(self) -> str:
         return f"entities={len(self.entities)}, relations={len(self.relations)}, dim={self.dim}"
-
-
-def spread_masks(mask: Tensor, run: int, count: int) -> Tensor:
-    """Masks (..., K, u) for each of K candidates, from masks (..., K / run, u) that serve ``run`` of them in turn."""
-    return mask if run == 1 else mask.repeat_interleave(run, dim=-2)[..., :count, :]
 
 
 def taken_from_positive(phi: Tensor, mask: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emugraph.kernels import pairwise_masked
-from emugraph.models.base import Model, spread_masks, taken_from_positive
+from emugraph.kernels import pairwise_masked, spread_masks
+from emugraph.models.base import Model, taken_from_positive
 
 
 class Bilinear(Model):

@@ -7,8 +7,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from emugraph.kernels import gathered, gathered_masked, pairwise, pairwise_masked, pairwise_mixed
-from emugraph.models.base import Model, spread_masks
+from emugraph.kernels import gathered, gathered_masked, pairwise, pairwise_masked, pairwise_mixed, spread_masks
+from emugraph.models.base import Model
 
 
 class Distance(Model):

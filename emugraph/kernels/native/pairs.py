@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from emugraph.kernels.build import library
-from emugraph.kernels.eager import spread
+from emugraph.kernels.eager import spread_masks
 from emugraph.kernels.native.library import call
 
 CODES = {"l1": 0, "l2": 1, "modulus": 2, "dot": 3}  # enum Score in terms.h
@@ -21,7 +21,7 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
 
 def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, run: int) -> tuple[Tensor, Tensor]:
     if run % library().lanes:
-        mask, run = spread(mask, run, len(e)), 1
+        mask, run = spread_masks(mask, run, len(e)), 1
     return _PairwiseMasked.apply(q, e, positive, pack_mask(mask), kind, run)
 
 
