@@ -78,7 +78,7 @@ class Evaluator:
             InputError: the triples are not ids of the graph, or the model is of another graph.
         """
         triples = self.kg.checked(triples)
-        num_entities, num_relations = len(model.entities), len(model.relations)
+        num_entities, num_relations = len(model.entities), model.num_relations
         if (num_entities, num_relations) != (self.kg.num_entities, self.kg.num_relations):
             raise InputError(
                 f"the model has {num_entities:,} entities and {num_relations:,} relations, {self.kg.name} has "
@@ -88,7 +88,7 @@ class Evaluator:
         optimistic, pessimistic = [], []
         for batch in triples.to(self.device).split(block):
             known_entity, answer = (batch[:, 0], batch[:, 2]) if side == "tail" else (batch[:, 2], batch[:, 0])
-            query = model.query(model.entities[known_entity], model.relations[batch[:, 1]], side)
+            query = model.ask(known_entity, batch[:, 1], side)
             scores = model.score(query, model.entities)  # (block, N)
             # Taken from the same product as its rivals', so that rounding cannot make or break a tie.
             true = scores.gather(1, answer[:, None]).squeeze(1)  # (block,)

@@ -104,7 +104,7 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     if not (path / "weights.safetensors").is_file():
         raise EmugraphError(f"{path} has no weights.safetensors: training ended before it kept any; train again")
     kg = read_graph(path / "graph", str(config.get("dataset", path.name)))
-    model = model_class(settings.model)(kg.num_entities, kg.num_relations, settings.dim)
+    model = model_class(settings.model)(kg.num_entities, kg.num_relations, settings.dim, reciprocal=settings.reciprocal)
     weights = _read_tensors(path / "weights.safetensors")
     expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}

@@ -27,6 +27,7 @@ class Settings(BaseModel):
     init_scale: PositiveFloat | None = Field(
         None, description="entity embeddings start uniform in +- this (default: the model's own)"
     )
+    reciprocal: bool = Field(False, description="a second embedding of each relation for questions about the head")
 
     steps: Positive = Field(20_000, description="training steps")
     batch_size: Positive = Field(1000, description="positives a step")

@@ -67,6 +67,7 @@ class Trainer:
             kg.num_relations,
             settings.dim,
             init_scale=settings.init_scale,
+            reciprocal=settings.reciprocal,
             generator=self.generator,
         ).to(device)
         train = kg.train.to(device)
@@ -105,9 +106,10 @@ class Trainer:
         model, size = self.model, len(triples)
         known, true = (triples[:, 0], triples[:, 2]) if side == "tail" else (triples[:, 2], triples[:, 0])
         # One look-up for all entities of the step, so that there is one gradient for the table and not three.
-        rows, relation_rows = self._look_up(torch.cat([known, true, negatives.flatten()]), triples[:, 1])
+        relations, asked = model.directed(triples[:, 1], side)
+        rows, relation_rows = self._look_up(torch.cat([known, true, negatives.flatten()]), relations)
         known_rows, true_rows, negative_rows = rows.split([size, size, negatives.numel()])
-        query = model.query(known_rows, relation_rows, side)
+        query = model.query(known_rows, relation_rows, asked)
         positive = model.score_each(query, true_rows)
         if negatives.ndim == 2:
             negative_rows = negative_rows.view(*negatives.shape, -1)

@@ -38,6 +38,9 @@ class Model(nn.Module, ABC):
         num_relations: R.
         dim: d, the number of mutation units: real numbers, or complex ones for ComplEx and RotatE.
         init_scale: entity embeddings start uniform in +-init_scale; None for the model's own default.
+        reciprocal: give every relation a second row for questions about the head, which are then put as questions
+            about the tail of the inverse relation (Lacroix et al., "Canonical Tensor Decomposition for Knowledge Base
+            Completion", ICML 2018). The inverse of relation r has the row R + r.
         generator: the random numbers of the start; None for a fixed seed.
 
     Subclasses give ``entity_width``, ``relation_width`` (real numbers a row), :meth:`query`, :meth:`components`, and
@@ -62,13 +65,17 @@ class Model(nn.Module, ABC):
         dim: int,
         *,
         init_scale: float | None = None,
+        reciprocal: bool = False,
         generator: torch.Generator | None = None,
     ) -> None:
         super().__init__()
         self.dim = dim
+        self.num_relations = num_relations
+        self.reciprocal = reciprocal
         self.sparse_gradients = False
         self.entities = nn.Parameter(torch.empty(num_entities, self.entity_width))  # (N, w)
-        self.relations = nn.Parameter(torch.empty(num_relations, self.relation_width))  # (R, w')
+        rows = 2 * num_relations if reciprocal else num_relations
+        self.relations = nn.Parameter(torch.empty(rows, self.relation_width))  # (R or 2R, w')
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         scale = self.default_init_scale if init_scale is None else init_scale
         init_uniform(self.entities, scale, generator)
@@ -100,6 +107,20 @@ class Model(nn.Module, ABC):
     def init_relations(self, scale: float, generator: torch.Generator) -> None:
         """Fill the relation table; by default like the entities'."""
         init_uniform(self.relations, scale, generator)
+
+    def directed(self, relations: Tensor, side: Side) -> tuple[Tensor, Side]:
+        """How a question is put: the rows of the relation table that it uses, and the side for :meth:`query`.
+
+        That is what is given, but for a model with reciprocal relations, which is never asked for the head.
+        """
+        if self.reciprocal and side == "head":
+            return relations + self.num_relations, "tail"
+        return relations, side
+
+    def ask(self, entities: Tensor, relations: Tensor, side: Side) -> Tensor:
+        """Queries (B, w) for the ids of known entities (B,) and of relations (B,), with ``side`` asked."""
+        rows, side = self.directed(relations, side)
+        return self.query(self.entity_rows(entities), self.relation_rows(rows), side)
 
     @abstractmethod
     def query(self, entity: Tensor, relation: Tensor, side: Side) -> Tensor:
@@ -178,13 +199,12 @@ class Model(nn.Module, ABC):
         return plain, self.score_each(query, mixed)
 
     def score_triples(self, triples: Tensor) -> Tensor:
-        """Scores (n,) of triples given by ids, (n, 3)."""
+        """Scores (n,) of triples given by ids, (n, 3), as answers to the question for their tails."""
         heads, relations, tails = triples.unbind(dim=1)
-        query = self.query(self.entity_rows(heads), self.relation_rows(relations), "tail")
-        return self.score_each(query, self.entity_rows(tails))
+        return self.score_each(self.ask(heads, relations, "tail"), self.entity_rows(tails))
 
     def extra_repr(self) -> str:
-        return f"entities={len(self.entities)}, relations={len(self.relations)}, dim={self.dim}"
+        return f"entities={len(self.entities)}, relations={self.num_relations}, dim={self.dim}"
 
 
 def taken_from_positive(phi: Tensor, mask: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import emugraph
 from emugraph import EmugraphError, InputError, KnowledgeGraph, Settings, kernels
 from emugraph.losses import cross_entropy
-from emugraph.models import MODELS
+from emugraph.models import MODELS, SIDES
 from emugraph.presets import PLAIN
 from emugraph.training import Callback, Trainer
 
@@ -70,6 +70,26 @@ def test_shared_and_per_positive_losses_agree_on_the_same_negatives(grid: Knowle
             one = trainer.loss(triples, shared, side)
             each = trainer.loss(triples, shared.expand(7, 5), side)
             assert one.item() == pytest.approx(each.item(), rel=1e-5)
+
+
+def test_reciprocal_relations_are_a_second_row_for_heads(grid: KnowledgeGraph) -> None:
+    for model in MODELS:
+        trainer = Trainer(grid, Settings(model=model, dim=4, reciprocal=True), torch.device("cpu"))
+        for side in SIDES:
+            loss = trainer.loss(grid.train, torch.tensor([3, 1, 4]), side)
+            gradient = torch.autograd.grad(loss, trainer.model.relations)[0].to_dense()
+            forward, inverse = gradient.split(grid.num_relations)
+            used, unused = (forward, inverse) if side == "tail" else (inverse, forward)
+            assert used.any(dim=1).all()
+            assert not unused.any()
+
+
+def test_a_run_with_reciprocal_relations_opens_again(grid: KnowledgeGraph, tmp_path: Path) -> None:
+    run = emugraph.train(grid, "distmult", output=tmp_path / "run", reciprocal=True, **SMALL)
+    assert run.evaluate("train")["mrr"] > 0.6
+    again = emugraph.load(run.path)
+    assert again.model.reciprocal
+    assert again.evaluate("test") == run.figures["test"]
 
 
 def test_loss_by_hand(grid: KnowledgeGraph) -> None:

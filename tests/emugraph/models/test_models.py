@@ -54,6 +54,23 @@ def test_every_form_of_the_score_is_the_formula(model: Model) -> None:
         assert torch.allclose(model.outer(phi.sum(-1)), expected, atol=1e-5)
 
 
+def test_reciprocal_relations_ask_for_heads_as_tails_of_the_inverse(model: Model) -> None:
+    reciprocal = MODELS[model.name](11, 3, 5, init_scale=0.7, reciprocal=True)
+    assert reciprocal.relations.shape == (6, model.relation_width)
+    assert reciprocal.num_relations == 3
+    entity_rows, relation_rows = reciprocal.entities.tolist(), reciprocal.relations.tolist()
+    known, relations = torch.tensor([4, 0]), torch.tensor([2, 1])
+    for side, row in (("tail", [2, 1]), ("head", [5, 4])):
+        scores = reciprocal.score(reciprocal.ask(known, relations, side), reciprocal.entities)
+        expected = torch.tensor(
+            [
+                [by_hand(model.name, entity_rows[e], relation_rows[r], answer) for answer in entity_rows]
+                for e, r in zip(known.tolist(), row, strict=True)
+            ]
+        )
+        assert torch.allclose(scores, expected, atol=1e-5)
+
+
 def test_all_pairs_agree_with_each_for_itself(model: Model) -> None:
     for side in SIDES:
         query = model.query(model.entities[:4], model.relations[torch.tensor([0, 1, 2, 0])], side)
