@@ -12,7 +12,7 @@ from emugraph.reproduction.cells import METHODS, Cell, distinct, preset_cell, ti
 DATASETS = ("fb15k-237", "wn18rr")
 MODELS = ("transe", "distmult", "complex", "rotate")
 SEEDS = (0, 1, 2)
-APPENDIX_STEPS = 6000
+APPENDIX_STEPS = 3000
 """The most steps of a run that is in no table of the paper's main part: enough to compare, and cheap."""
 
 
@@ -88,8 +88,8 @@ def larger() -> Experiment:
     return Experiment(
         "larger",
         "EMU with d = 200",
-        "Uniform negatives, EMU, the presets for this dimension, seeds 0, 1 and 2.",
-        tuple(_models_by_methods(dataset, 200, {"emu": SEEDS}) for dataset in DATASETS),
+        "Uniform negatives, EMU, the presets for this dimension, seed 0.",
+        tuple(_models_by_methods(dataset, 200, {"emu": SEEDS[:1]}) for dataset in DATASETS),
     )
 
 
