@@ -19,6 +19,7 @@ from rich.progress import (
 
 from emugraph import kernels
 from emugraph.cli.output import note, stderr
+from emugraph.environment import keep_freed_memory
 from emugraph.training import Callback
 
 if TYPE_CHECKING:
@@ -28,8 +29,9 @@ if TYPE_CHECKING:
     from emugraph.training import Trainer
 
 
-def prepare_kernels() -> None:
-    """Compile the kernels if they are not yet, and say so."""
+def prepare() -> None:
+    """Make the process ready to train: compile the kernels if they are not yet, and say so; keep memory at hand."""
+    keep_freed_memory()
     compiled = kernels.prepare()
     if compiled is not None:
         note(f"compiled the kernels in {compiled:.1f} s; they are kept for the next time")

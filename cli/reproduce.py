@@ -114,10 +114,10 @@ def reproduce(
 
 def _run(cells: list[Cell], results: Path, minutes: float | None, keep: Path | None, device: str) -> list[str]:
     """Run the open cells with progress; returns the titles of those that failed."""
-    from emugraph.cli.progress import TrainingProgress, prepare_kernels
+    from emugraph.cli.progress import TrainingProgress, prepare
     from emugraph.reproduction.running import run_cells
 
-    prepare_kernels()
+    prepare()
     progress = TrainingProgress(name_folder=False)
     failed = []
     try:

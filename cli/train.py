@@ -63,7 +63,7 @@ def train(
     Example: emugraph train wn18rr --model transe
     """
     import emugraph
-    from emugraph.cli.progress import TrainingProgress, prepare_kernels
+    from emugraph.cli.progress import TrainingProgress, prepare
     from emugraph.runs import check_new
     from emugraph.settings import Settings
     from emugraph.training import resolve_settings
@@ -86,7 +86,7 @@ def train(
     for part in ("valid", "test"):
         if not len(kg.triples(part)):
             note(f"there are no {part} triples" + ("; the last weights are kept" if part == "valid" else ""))
-    prepare_kernels()
+    prepare()
     progress = TrainingProgress()
     try:
         run = emugraph.train(kg, settings=settings, output=output, device=device, callbacks=[progress])

@@ -1,8 +1,9 @@
-"""What a run was made with: versions, machine, device."""
+"""What a run is made with: versions, machine, device, memory."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import platform
 from pathlib import Path
@@ -62,6 +63,19 @@ def choose_device(name: str) -> torch.device:
         if (device.index or 0) >= count:
             raise InputError(f"device {name!r} was asked for, but torch finds {count} CUDA devices; use --device cpu")
     return device
+
+
+def keep_freed_memory() -> bool:
+    """Have the C library keep memory that is freed for the next allocation, and tell whether it does.
+
+    By default glibc gives the large arrays of each training step back to the system, and having them anew takes up to
+    a seventh of a step. It is for a whole process and so for its program to choose: the command line does.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return False
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of malloc.h
+    change = ctypes.CDLL(None).mallopt
+    return bool(change(mmap_threshold, 32 << 20) and change(trim_threshold, 2**31 - 1))  # the highest that it takes
 
 
 def _processor() -> str:

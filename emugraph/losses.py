@@ -145,5 +145,11 @@ def _binary(scores: Tensor, label: float) -> Tensor:
 
 
 def power_penalty(rows: Tensor, power: float) -> Tensor:
-    """The sum of ``|x|**power`` over each row, averaged over rows (n, w): the L3 penalty at power 3."""
+    """The sum of ``|x|**power`` over each row, averaged over rows (n, w).
+
+    Over the embeddings of a triple with the power 3 it is N3 by components (Lacroix et al., "Canonical Tensor
+    Decomposition for Knowledge Base Completion", ICML 2018). Over query and answer with the power 2 it is DURA (Zhang
+    et al., "Duality-Induced Regularizer for Tensor Factorization Based Knowledge Graph Completion", NeurIPS 2020),
+    which keeps the query of a triple as small as its answer.
+    """
     return rows.abs().pow(power).sum(-1).mean()

@@ -61,6 +61,10 @@ class Settings(BaseModel):
     temperature: Annotated[float, Field(ge=0)] = Field(1.0, description="sharpness of self-adversarial weights")
     regularization: Annotated[float, Field(ge=0)] = Field(0.0, description="weight of the penalty on embeddings")
     regularization_power: Annotated[float, Field(ge=1)] = Field(3.0, description="power of that penalty (3: N3)")
+    penalty: Literal["embeddings", "query"] = Field(
+        "embeddings",
+        description="what is penalized: embeddings of the triple, or query and answer (DURA, with the power 2)",
+    )
 
     optimizer: Literal["adam", "adagrad"] = Field("adam", description="optimizer")
     learning_rate: PositiveFloat = Field(0.01, description="learning rate at its highest")

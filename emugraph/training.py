@@ -116,7 +116,10 @@ class Trainer:
         plain, mixed = negative_scores(model, query, true_rows, negative_rows, self.settings, self.device_generator)
         loss = self.objective(positive, mixed, plain)
         if self.settings.regularization:
-            penalized = [known_rows, true_rows, *([relation_rows] if model.penalized_relations else [])]
+            if self.settings.penalty == "query":
+                penalized = [query, true_rows]
+            else:
+                penalized = [known_rows, true_rows, *([relation_rows] if model.penalized_relations else [])]
             penalty = sum(power_penalty(rows, self.settings.regularization_power) for rows in penalized)
             loss = loss + self.settings.regularization * penalty
         return loss

@@ -104,6 +104,35 @@ def test_loss_by_hand(grid: KnowledgeGraph) -> None:
         assert trainer.loss(triple, negatives, "tail").item() == pytest.approx(expected.item(), rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("penalty", "power", "expected"),
+    [
+        # DistMult with h = (1, -2), r = (3, 1), t = (0.5, 2): the query for the tail is (3, -2), for the head (1.5, 2).
+        ("embeddings", 3.0, {"tail": 9 + 28 + 8.125, "head": 9 + 28 + 8.125}),
+        ("query", 2.0, {"tail": 13 + 4.25, "head": 6.25 + 5}),
+    ],
+)
+def test_what_regularization_penalizes_by_hand(
+    penalty: str, power: float, expected: dict[str, float], grid: KnowledgeGraph
+) -> None:
+    settings = Settings.create({"model": "distmult", "dim": 2, "penalty": penalty, "regularization_power": power})
+    without, penalized = (
+        Trainer(grid, settings.model_copy(update={"regularization": weight}), torch.device("cpu"))
+        for weight in (0.0, 0.5)
+    )
+    triple = grid.train[:1]
+    h, r, t = triple[0].tolist()
+    for side in SIDES:
+        values = []
+        for trainer in (without, penalized):
+            with torch.no_grad():
+                trainer.model.entities[h], trainer.model.entities[t] = torch.tensor([[1.0, -2.0], [0.5, 2.0]])
+                trainer.model.relations[r] = torch.tensor([3.0, 1.0])
+            trainer.device_generator.manual_seed(0)
+            values.append(trainer.loss(triple, torch.tensor([7, 9]), side).item())
+        assert values[1] - values[0] == pytest.approx(0.5 * expected[side], rel=1e-5)
+
+
 def test_cross_entropy_is_safe_with_large_scores() -> None:
     positive = torch.tensor([1e4, -1e4], requires_grad=True)
     loss = cross_entropy(positive, torch.tensor([[0.0, 1e4], [0.0, 0.0]]))
