@@ -111,11 +111,11 @@ def self_adversarial(
 ) -> Tensor:
     r"""Log-sigmoid loss whose negatives weigh the more the higher the model scores them.
 
-    .. math:: -\log\sigma(\gamma + s_+) - \sum_k w_k \log\sigma(-s_k - \gamma), \quad
-        w = \operatorname{softmax}(T s), \text{ without gradient}
+    .. math:: -\log\sigma(\gamma + s_+) - \sum_k w_k (\beta \log\sigma(s_k + \gamma) +
+        (1 - \beta) \log\sigma(-s_k - \gamma)), \quad w = \operatorname{softmax}(T s), \text{ without gradient}
 
-    halved. Sun et al., "RotatE: Knowledge Graph Embedding by Relational Rotation in Complex Space", ICLR 2019.
-    ``beta`` is the label of a negative, 0 unless negatives are mixed.
+    halved. Sun et al., "RotatE: Knowledge Graph Embedding by Relational Rotation in Complex Space", ICLR 2019, without
+    their weights for frequent triples. The margin is meant for distances; with products it is 0.
     """
     weights = torch.softmax(temperature * negatives.detach(), dim=1)
     push = (weights * _binary(negatives + margin, beta)).sum(dim=1)
@@ -131,12 +131,15 @@ def margin_ranking(positive: Tensor, negatives: Tensor, *, margin: float, beta: 
     return (negatives - positive.unsqueeze(1) + (1 - beta) * margin).clamp_min(0).mean()
 
 
-def binary_cross_entropy(positive: Tensor, negatives: Tensor, *, beta: float = 0.0) -> Tensor:
-    """Each triple by itself is true or false: the positive's term plus the mean of its negatives' terms.
+def binary_cross_entropy(positive: Tensor, negatives: Tensor, *, margin: float = 0.0, beta: float = 0.0) -> Tensor:
+    r"""Each triple by itself is true or false: the positive's term plus the mean of its negatives' terms.
 
-    ``beta`` is the label of a negative, 0 unless negatives are mixed.
+    .. math:: -\log\sigma(\gamma + s_+) - \frac1K \sum_k \beta \log\sigma(\gamma + s_k) +
+        (1 - \beta) \log\sigma(-\gamma - s_k)
+
+    Scores that are minus a distance are never positive and need the margin; products do not.
     """
-    return (functional.softplus(-positive) + _binary(negatives, beta).mean(dim=1)).mean()
+    return (functional.softplus(-positive - margin) + _binary(negatives + margin, beta).mean(dim=1)).mean()
 
 
 def _binary(scores: Tensor, label: float) -> Tensor:
@@ -148,8 +151,9 @@ def power_penalty(rows: Tensor, power: float) -> Tensor:
     """The sum of ``|x|**power`` over each row, averaged over rows (n, w).
 
     Over the embeddings of a triple with the power 3 it is N3 by components (Lacroix et al., "Canonical Tensor
-    Decomposition for Knowledge Base Completion", ICML 2018). Over query and answer with the power 2 it is DURA (Zhang
-    et al., "Duality-Induced Regularizer for Tensor Factorization Based Knowledge Graph Completion", NeurIPS 2020),
-    which keeps the query of a triple as small as its answer.
+    Decomposition for Knowledge Base Completion", ICML 2018). Over query and answer with the power 2 it is what stands
+    beside the product in minus the squared distance of the two, ``2 q t - |q|**2 - |t|**2``: for questions about
+    tails and heads in turn DURA, halved (Zhang et al., "Duality-Induced Regularizer for Tensor Factorization Based
+    Knowledge Graph Completion", NeurIPS 2020), and with reciprocal relations its half for the side that is asked.
     """
     return rows.abs().pow(power).sum(-1).mean()

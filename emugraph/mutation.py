@@ -5,8 +5,9 @@ A mutated negative is put together from two parents, component by component (Eq.
     z~ = lambda * z_pos + (1 - lambda) * z_neg,   lambda binary
 
 Its score need not be computed from the mixed embedding. A score that is a sum over components (see
-:class:`emugraph.models.base.Model`) splits exactly into the positive's share and the negative's, and where negatives
-are shared by a batch, both shares are matrix products: nothing of size B x K x d is ever made.
+:class:`emugraph.models.base.Model`) splits exactly into the positive's share and the negative's. Where negatives are
+shared by a batch, the positive's share is a matrix product, and for DistMult and ComplEx the negative's is too; sums of
+distances go through the kernels, which on a CPU store nothing of size B x K x d either (:mod:`emugraph.kernels`).
 
 The functions here need no trainer and no graph::
 

@@ -25,7 +25,8 @@ def build_objective(settings: Settings) -> Objective:
 
     With cross entropy it is Eq. 5 (:func:`emugraph.losses.emu_objective`). With another loss it has the same two
     terms: that loss over mixed negatives with the label ``beta``, plus ``alpha`` times the loss over plain ones. Where
-    negatives are neither mixed nor labelled, both terms would be the same, and there is only the plain one.
+    negatives are neither mixed nor labelled, both terms would be the same, and there is only the plain one, with the
+    weight 1.
     """
     term = _build_term(settings)
     if settings.mixing == "none" and settings.beta == 0:
@@ -56,7 +57,7 @@ def _build_term(settings: Settings) -> _Term:
     if settings.loss == "margin-ranking":
         return partial(losses.margin_ranking, margin=settings.margin)
     if settings.loss == "binary-cross-entropy":
-        return losses.binary_cross_entropy
+        return partial(losses.binary_cross_entropy, margin=settings.margin)
     return lambda positive, negatives, *, beta: losses.cross_entropy(positive, negatives)
 
 
@@ -75,9 +76,10 @@ def negative_scores(
     """
     count = tuple(negatives.shape[:-1])
     if settings.mixing == "emu":
-        masks = (*count[:-1], -(-count[-1] // settings.mask_run))
+        run = settings.mask_run if negatives.ndim == 2 else 1  # only shared negatives gain from sharing masks
+        masks = (*count[:-1], -(-count[-1] // run))
         mask = draw_masks(masks, model.num_components, settings.mutation_rate, generator, kind=settings.mask)
-        return mutated_scores(model, query, positive, negatives, mask, settings.mask_run)
+        return mutated_scores(model, query, positive, negatives, mask, run)
     if settings.mixing == "mixup":
         weight = draw_mixup_weights(count, generator, a=settings.mixup_a, b=settings.mixup_b)
         return mixed_up_scores(model, query, positive, negatives, weight)

@@ -44,7 +44,9 @@ class Settings(BaseModel):
     mask: Literal["exact", "bernoulli"] = Field(
         "exact", description="exactly that share of each negative's components, or each component with that probability"
     )
-    mask_run: Positive = Field(16, description="negatives in turn that share a mask, so that mutation costs less")
+    mask_run: Positive = Field(
+        16, description="shared negatives in turn that have one mask, so that mutation costs less"
+    )
     mixup_a: PositiveFloat = Field(2.0, description="first parameter of MIXUP's Beta distribution")
     mixup_b: PositiveFloat = Field(1.0, description="second parameter of MIXUP's Beta distribution")
 
@@ -52,18 +54,24 @@ class Settings(BaseModel):
         "cross-entropy", description="loss"
     )
     labels: Literal["unbounded", "smoothed"] = Field(
-        "unbounded", description="labels of mixed negatives: beta each (Eq. 4), or beta spread over all classes (Eq. 3)"
+        "unbounded",
+        description="labels with cross entropy: beta for each negative (Eq. 4), or beta spread over all classes "
+        "(Eq. 3; they sum to one and want no division by the number of negatives)",
     )
-    beta: Share = Field(0.5, description="label of a mixed negative (Eq. 4), 0 for none")
-    alpha: Annotated[float, Field(ge=0)] = Field(0.1, description="weight of the unmixed negatives' term (Eq. 5)")
-    divide_by_negatives: bool = Field(True, description="divide the mixed negatives' term by their number")
-    margin: float = Field(9.0, description="margin of the losses that have one")
+    beta: Share = Field(0.5, description="label of a negative in the first term, mixed or not (Eq. 4), 0 for none")
+    alpha: Annotated[float, Field(ge=0)] = Field(
+        0.1, description="weight of the second term: unmixed negatives, no labels (Eq. 5)"
+    )
+    divide_by_negatives: bool = Field(
+        True, description="divide the first term by the number of negatives, with cross entropy"
+    )
+    margin: float = Field(9.0, description="margin, or what is added to scores, in losses other than cross entropy")
     temperature: Annotated[float, Field(ge=0)] = Field(1.0, description="sharpness of self-adversarial weights")
     regularization: Annotated[float, Field(ge=0)] = Field(0.0, description="weight of the penalty on embeddings")
     regularization_power: Annotated[float, Field(ge=1)] = Field(3.0, description="power of that penalty (3: N3)")
     penalty: Literal["embeddings", "query"] = Field(
         "embeddings",
-        description="what is penalized: embeddings of the triple, or query and answer (DURA, with the power 2)",
+        description="what is penalized: embeddings of the triple, or query and answer (as DURA does, with the power 2)",
     )
 
     optimizer: Literal["adam", "adagrad"] = Field("adam", description="optimizer")

@@ -3,8 +3,8 @@
     python -m tools.record_presets [--results benchmarks/results/paper.jsonl]
 
 A preset's ``measured`` table holds the means over its seeds of the test figures and of the validation MRR, the seeds,
-the steps, the median seconds, the machine, the version and the command. One whose settings have no result yet keeps
-what stands there, and is named.
+the steps, the median seconds, the machine, the version and the command. One whose settings have no result loses what
+stands there, which other settings reached, and is named.
 """
 
 from __future__ import annotations
@@ -57,8 +57,6 @@ def record(text: str, dataset: str, results: list[Result]) -> tuple[str, list[st
     for part in parts[1:]:
         header = re.match(r"\[(\w+(?:-\w+)?)\.(\w+)(?:-\d+)?\]\n", part)
         if header is None:  # a measured table
-            if part.startswith(tuple(f"[{name}.measured]" for name in missing)):
-                written.append(part)
             continue
         model, method = header[1], header[2]
         written.append(part)

@@ -135,7 +135,7 @@ def pack_mask(mask: Tensor) -> Tensor:
 
 def spread_masks(mask: Tensor, run: int, count: int) -> Tensor:
     """Masks ``(..., K, u)`` for each of K candidates, from ``(..., K / run, u)`` that serve ``run`` of them in turn."""
-    return mask if run == 1 else mask.repeat_interleave(run, dim=-2)[..., :count, :]
+    return mask if run == 1 else mask.repeat_interleave(min(run, count), dim=-2)[..., :count, :]
 
 
 def floats(mask: Tensor, phi: Tensor) -> Tensor:

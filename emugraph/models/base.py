@@ -36,7 +36,7 @@ class Model(nn.Module, ABC):
     Args:
         num_entities: N.
         num_relations: R.
-        dim: d, the number of mutation units: real numbers, or complex ones for ComplEx and RotatE.
+        dim: d, real numbers, or complex ones for ComplEx and RotatE.
         init_scale: entity embeddings start uniform in +-init_scale; None for the model's own default.
         reciprocal: give every relation a second row for questions about the head, which are then put as questions
             about the tail of the inverse relation (Lacroix et al., "Canonical Tensor Decomposition for Knowledge Base
@@ -93,7 +93,8 @@ class Model(nn.Module, ABC):
 
     @property
     def num_components(self) -> int:
-        """u, the number of terms in the sum, which is the number of mutation units."""
+        """u, the number of terms in the sum, which is the number of mutation units: d, but 2d for ComplEx, whose
+        real and imaginary parts are terms of their own."""
         return self.entity_width
 
     def entity_rows(self, ids: Tensor) -> Tensor:

@@ -13,8 +13,8 @@ class DistMult(Bilinear):
 
     .. math:: s(h, r, t) = \sum_i h_i \, r_i \, t_i
 
-    Symmetric in head and tail. Yang et al., "Embedding Entities and Relations for Learning and Inference in Knowledge
-    Bases", ICLR 2015.
+    Symmetric in head and tail, unless relations are reciprocal. Yang et al., "Embedding Entities and Relations for
+    Learning and Inference in Knowledge Bases", ICLR 2015.
     """
 
     name = "distmult"

@@ -12,6 +12,7 @@ from emugraph.reproduction.cells import Cell, RunKey, title_of
 from emugraph.reproduction.experiments import Experiment, Table
 from emugraph.reproduction.reference import DECIMALS, Published, published, read_reference
 from emugraph.reproduction.results import Result, by_run, read_results
+from emugraph.settings import Settings
 
 DASH = "–"
 
@@ -139,6 +140,7 @@ def _details(corner: str, measured: Iterable[tuple[str, str, Entry]], *, compare
     header = [corner, "", "MRR", "Hits@1", "Hits@3", "Hits@10", "seeds", "seconds"]
     if compared:
         header += ["MRR - paper's", "Hits@10 - paper's"]
+    header.append("settings other than the defaults")
     lines = []
     for title, column, entry in measured:
         line = [title, column, *(f"{figure:.4f}" for figure in (entry.mrr, *entry.hits))]
@@ -148,8 +150,17 @@ def _details(corner: str, measured: Iterable[tuple[str, str, Entry]], *, compare
             line += [f"{own - theirs:+.4f}" for own, theirs in pairs]
         elif compared:
             line += [DASH, DASH]
-        lines.append(line)
-    return f"<details><summary>All figures, seeds and seconds</summary>\n\n{_markdown(header, lines)}\n\n</details>"
+        lines.append([*line, _changed(entry.results[0])])
+    summary = "All figures, seeds, seconds and settings"
+    return f"<details><summary>{summary}</summary>\n\n{_markdown(header, lines)}\n\n</details>"
+
+
+def _changed(result: Result) -> str:
+    """The settings of a result that are not the defaults, without what the tables tell anyway."""
+    told = {"model", "dim", "seed", "valid_every", "valid_sample"}
+    fields = {name: field.default for name, field in Settings.model_fields.items() if name not in told}
+    values = {name: result.settings[name] for name in fields if result.settings.get(name, fields[name]) != fields[name]}
+    return ", ".join(f"{name} {str(value).lower()}" for name, value in values.items())
 
 
 def _made_with(entries: Iterable[Entry]) -> str:

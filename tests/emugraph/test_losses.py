@@ -116,6 +116,8 @@ def test_other_losses_by_hand() -> None:
     assert margin_ranking(positive, negatives, margin=0.5).item() == pytest.approx((0 + 1.5) / 2)
     expected = softplus(-1) + (softplus(0) + softplus(2)) / 2
     assert binary_cross_entropy(positive, negatives).item() == pytest.approx(expected)
+    offset = softplus(-2) + (softplus(1) + softplus(3)) / 2
+    assert binary_cross_entropy(positive, negatives, margin=1).item() == pytest.approx(offset)
     smoothed = expected - 0.25 * (0 + 2) / 2
     assert binary_cross_entropy(positive, negatives, beta=0.25).item() == pytest.approx(smoothed)
     weight = math.exp(1) / (1 + math.exp(1))  # softmax of 0.5 * (0, 2), the second

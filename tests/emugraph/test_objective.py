@@ -76,8 +76,10 @@ def test_negatives_are_mixed_as_the_settings_say(shared: bool) -> None:
         Settings(mutation_rate=0.3, mask="bernoulli", mask_run=1),
         mutated_scores(model, query, positive, negatives, mask),
     )
-    few = draw_masks((*count[:-1], 3), 10, 0.3, seeded())
-    check(Settings(mutation_rate=0.3, mask_run=3), mutated_scores(model, query, positive, negatives, few, 3))
+    # Only shared negatives share masks.
+    run, masks = (3, (3,)) if shared else (1, count)
+    few = draw_masks(masks, 10, 0.3, seeded())
+    check(Settings(mutation_rate=0.3, mask_run=3), mutated_scores(model, query, positive, negatives, few, run))
     weight = draw_mixup_weights(count, seeded(), a=3, b=2)
     check(Settings(mixing="mixup", mixup_a=3, mixup_b=2), mixed_up_scores(model, query, positive, negatives, weight))
     plain = model.score_negatives(query, negatives)

@@ -83,5 +83,5 @@ def test_means_over_seeds_take_the_place_of_what_stood_there(tool: ModuleType) -
     assert plain["test_mrr"] == 0.4
     assert plain["command"] == "emugraph train any --model transe --no-emu --dim 200 --seed 0"
     assert missing == ["transe-l2.emu"]
-    assert tables["transe-l2"]["emu"]["measured"] == {"test_mrr": 0.7}  # what stood there
+    assert "measured" not in tables["transe-l2"]["emu"]  # what stood there was not reached with these settings
     assert tool.record(written, "any", results) == (written, missing)

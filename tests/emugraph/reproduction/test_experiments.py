@@ -89,6 +89,12 @@ def test_the_appendices_are_short_and_change_what_they_name() -> None:
         for loss in ("self-adversarial", "margin-ranking", "binary-cross-entropy")
         for kind in (("emu", 0.4), ("none", 0.0))
     }  # fmt: skip
+    # A distance's score is never positive, a product's is: only the first has something added to it.
+    assert {cell.settings.margin for cell in losses.cells if cell.settings and cell.model == "transe"} == {9.0}
+    margins = {
+        cell.settings.loss: cell.settings.margin for cell in losses.cells if cell.settings and cell.model != "transe"
+    }
+    assert margins == {"self-adversarial": 0.0, "margin-ranking": 1.0, "binary-cross-entropy": 0.0}
 
 
 def test_every_preset_is_in_a_table() -> None:

@@ -71,9 +71,9 @@ def test_entries_by_hand(experiment: Experiment, results: list[Result]) -> None:
 def test_all_figures_by_hand(experiment: Experiment, results: list[Result]) -> None:
     text = render([experiment], results, "paper.jsonl")
     lines = [line for line in text.splitlines() if line.startswith(("| TransE | EMU", "| DistMult | "))]
-    assert "| TransE | EMU | 0.3250 | 0.1000 | 0.2000 | 0.5030 | 1 | 60 | +0.0020 | +0.0000 |" in lines
-    assert "| DistMult | EMU | 0.3330 | 0.3000 | 0.4000 | 0.5100 | 3 | 80 | +0.0010 | -0.0030 |" in lines
-    assert "| DistMult | plain | 0.2950 | 0.1500 | 0.2500 | 0.4100 | 2 | 16 | – | – |" in lines
+    assert "| TransE | EMU | 0.3250 | 0.1000 | 0.2000 | 0.5030 | 1 | 60 | +0.0020 | +0.0000 | beta 0.03 |" in lines
+    assert "| DistMult | EMU | 0.3330 | 0.3000 | 0.4000 | 0.5100 | 3 | 80 | +0.0010 | -0.0030 | beta 0.03 |" in lines
+    assert "| DistMult | plain | 0.2950 | 0.1500 | 0.2500 | 0.4100 | 2 | 16 | – | – | beta 0.05 |" in lines
     assert "Measured with emugraph 0.1 on a laptop; emugraph 0.1 on a server." in text
 
 
@@ -83,12 +83,15 @@ def test_what_is_not_measured_says_so(experiment: Experiment, results: list[Resu
 
 
 def test_a_table_without_published_figures_compares_nothing(result_of: MakeResult) -> None:
-    settings = Settings(seed=0)
+    settings = Settings(seed=0, reciprocal=True, steps=7, negatives="all", valid_every=3)
     own = Cell("grid", "transe", "emu", 100, 0, settings)
     table = Table("grid", "model", ("EMU",), (Row("TransE", ((own,),)),))
     text = render([Experiment("e", "E", "C.", (table,))], [result_of(own, 0.25)], "paper.jsonl")
     assert "| TransE | 0.2500 / 0.4000 |\n" in text
-    assert "| TransE | EMU | 0.2500 | 0.1000 | 0.2000 | 0.4000 | 1 | 60 |\n" in text
+    assert (
+        "| TransE | EMU | 0.2500 | 0.1000 | 0.2000 | 0.4000 | 1 | 60 | reciprocal true, steps 7, negatives all |\n"
+        in text
+    )
     assert "Below the paper" not in text
 
 
