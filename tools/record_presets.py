@@ -1,10 +1,11 @@
-"""Write into each preset what its settings reached, from the results of ``emugraph reproduce``.
+"""Write into each preset, and into README.md, what their settings reached, from the results of ``emugraph reproduce``.
 
     python -m tools.record_presets [--results benchmarks/results/paper.jsonl]
 
 A preset's ``measured`` table holds the means over its seeds of the test figures and of the validation MRR, the seeds,
 the steps, the median seconds, the machine, the version and the command. One whose settings have no result loses what
-stands there, which other settings reached, and is named.
+stands there, which other settings reached, and is named. README.md's table of figures has a row for each preset with
+EMU that is measured.
 """
 
 from __future__ import annotations
@@ -18,11 +19,16 @@ from typing import Any
 import emugraph
 from emugraph import toml
 from emugraph.files import write_text
-from emugraph.presets import PLAIN
+from emugraph.presets import PLAIN, read_presets
+from emugraph.reproduction.cells import title_of
+from emugraph.reproduction.experiments import DATASETS, MODELS
 from emugraph.reproduction.results import Result, by_run, read_results
 from emugraph.settings import Settings
 
 PRESETS = Path(emugraph.__file__).parent / "presets"
+README = Path(emugraph.__file__).parents[1] / "README.md"
+COLUMNS = ("data", "model", "d", "test MRR", "Hits@1", "Hits@3", "Hits@10", "seeds", "minutes")
+FIGURES = ("test_mrr", "test_hits@1", "test_hits@3", "test_hits@10")
 SEEDS = range(10)
 
 
@@ -75,8 +81,31 @@ def record(text: str, dataset: str, results: list[Result]) -> tuple[str, list[st
     return "".join(written).rstrip() + "\n", missing
 
 
+def figures_table() -> str:
+    """What the presets with EMU reached, in Markdown, from their files."""
+    lines = [COLUMNS, ["---"] * len(COLUMNS)]
+    for dataset in sorted(DATASETS, reverse=True):
+        presets = read_presets(dataset)
+        for model in MODELS:
+            for table in (table for name, table in presets[model].items() if name.startswith("emu")):
+                if "measured" in table:
+                    reached = table["measured"]
+                    start = [title_of(dataset), title_of(model), str(table["dim"])]
+                    seeds, minutes = str(len(reached["seeds"])), f"{reached['seconds'] / 60:.1f}"
+                    lines.append([*start, *(f"{reached[name]:.4f}" for name in FIGURES), seeds, minutes])
+    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def with_figures(readme: str) -> str:
+    """README.md's text with its table of figures written anew."""
+    header = f"| {' | '.join(COLUMNS)} |\n"
+    before, after = readme.split(header)
+    rest = re.sub(r"\A(?:\|.*\n)+", "", after)
+    return before + figures_table() + rest
+
+
 def main() -> None:
-    """Rewrite all preset files."""
+    """Rewrite all preset files and README.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("benchmarks/results/paper.jsonl"))
     results = read_results(parser.parse_args().results)
@@ -84,6 +113,7 @@ def main() -> None:
         text, missing = record(path.read_text(encoding="utf-8"), path.stem, results)
         write_text(path, text)
         print(path, *(f"  no results for {name}" for name in missing), sep="\n")
+    write_text(README, with_figures(README.read_text(encoding="utf-8")))
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from types import ModuleType
 import pytest
 
 from emugraph import Settings, toml
-from emugraph.presets import PLAIN
+from emugraph.presets import PLAIN, read_presets
 from emugraph.reproduction.results import Result
 
 TEXT = """# A comment.
@@ -43,6 +43,14 @@ def tool() -> ModuleType:
     module = importlib.util.module_from_spec(specification)
     specification.loader.exec_module(module)
     return module
+
+
+def test_readme_has_the_figures_of_the_presets(tool: ModuleType) -> None:
+    readme = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+    assert tool.with_figures(readme) == readme
+    transe = read_presets("wn18rr")["transe"]["emu"]["measured"]
+    (row,) = [line for line in readme.splitlines() if line.startswith("| WN18RR | TransE | 100 | ")]
+    assert row.split(" | ")[3] == f"{transe['test_mrr']:.4f}"
 
 
 def result(mrr: float, seconds: float, **settings: object) -> Result:
