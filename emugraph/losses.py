@@ -134,8 +134,8 @@ def margin_ranking(positive: Tensor, negatives: Tensor, *, margin: float, beta: 
 def binary_cross_entropy(positive: Tensor, negatives: Tensor, *, margin: float = 0.0, beta: float = 0.0) -> Tensor:
     r"""Each triple by itself is true or false: the positive's term plus the mean of its negatives' terms.
 
-    .. math:: -\log\sigma(\gamma + s_+) - \frac1K \sum_k \beta \log\sigma(\gamma + s_k) +
-        (1 - \beta) \log\sigma(-\gamma - s_k)
+    .. math:: -\log\sigma(\gamma + s_+) - \frac1K \sum_k (\beta \log\sigma(\gamma + s_k) +
+        (1 - \beta) \log\sigma(-\gamma - s_k))
 
     Scores that are minus a distance are never positive and need the margin; products do not.
     """

@@ -11,6 +11,7 @@ EMU that is measured.
 from __future__ import annotations
 
 import argparse
+import itertools
 import re
 import statistics
 from pathlib import Path
@@ -22,6 +23,7 @@ from emugraph.files import write_text
 from emugraph.presets import PLAIN, read_presets
 from emugraph.reproduction.cells import title_of
 from emugraph.reproduction.experiments import DATASETS, MODELS
+from emugraph.reproduction.report import markdown_table
 from emugraph.reproduction.results import Result, by_run, read_results
 from emugraph.settings import Settings
 
@@ -83,17 +85,15 @@ def record(text: str, dataset: str, results: list[Result]) -> tuple[str, list[st
 
 def figures_table() -> str:
     """What the presets with EMU reached, in Markdown, from their files."""
-    lines = [COLUMNS, ["---"] * len(COLUMNS)]
-    for dataset in sorted(DATASETS, reverse=True):
-        presets = read_presets(dataset)
-        for model in MODELS:
-            for table in (table for name, table in presets[model].items() if name.startswith("emu")):
-                if "measured" in table:
-                    reached = table["measured"]
-                    start = [title_of(dataset), title_of(model), str(table["dim"])]
-                    seeds, minutes = str(len(reached["seeds"])), f"{reached['seconds'] / 60:.1f}"
-                    lines.append([*start, *(f"{reached[name]:.4f}" for name in FIGURES), seeds, minutes])
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    lines = []
+    for dataset, model in itertools.product(sorted(DATASETS, reverse=True), MODELS):
+        tables = read_presets(dataset)[model]
+        for table in (tables[name] for name in tables if name.startswith("emu") and "measured" in tables[name]):
+            reached = table["measured"]
+            start = [title_of(dataset), title_of(model), str(table["dim"])]
+            seeds, minutes = str(len(reached["seeds"])), f"{reached['seconds'] / 60:.1f}"
+            lines.append([*start, *(f"{reached[name]:.4f}" for name in FIGURES), seeds, minutes])
+    return markdown_table(COLUMNS, lines) + "\n"
 
 
 def with_figures(readme: str) -> str:

@@ -111,7 +111,7 @@ def _render_table(table: Table, found: dict[RunKey, Result]) -> list[str]:
     if not measured:
         return ["Not measured yet."]
     lines = [[row.title, *(_short(entry) for entry in line)] for row, line in zip(table.rows, entries, strict=True)]
-    parts = [_markdown([table.corner, *table.columns], lines)]
+    parts = [markdown_table([table.corner, *table.columns], lines)]
     compared = [(title, column, entry) for title, column, entry in measured if entry.paper]
     if compared:
         below = [f"{title} {column}" for title, column, entry in compared if entry.below]
@@ -152,7 +152,7 @@ def _details(corner: str, measured: Iterable[tuple[str, str, Entry]], *, compare
             line += [DASH, DASH]
         lines.append([*line, _changed(entry.results[0])])
     summary = "All figures, seeds, seconds and settings"
-    return f"<details><summary>{summary}</summary>\n\n{_markdown(header, lines)}\n\n</details>"
+    return f"<details><summary>{summary}</summary>\n\n{markdown_table(header, lines)}\n\n</details>"
 
 
 def _changed(result: Result) -> str:
@@ -180,9 +180,10 @@ def _others() -> str:
         ]
         for other in read_reference()["others"]
     ]
-    return _markdown(["data", "model", "by", "MRR", "Hits@1", "Hits@10"], lines)
+    return markdown_table(["data", "model", "by", "MRR", "Hits@1", "Hits@10"], lines)
 
 
-def _markdown(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
+    """A table in Markdown, without a line end after its last row."""
     rows = [header, ["---"] * len(header), *lines]
     return "\n".join(f"| {' | '.join(row)} |" for row in rows)
