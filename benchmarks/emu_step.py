@@ -42,12 +42,19 @@ def graph(entities: int = 14_541, relations: int = 237, triples: int = 272_115) 
 
 
 def materialized(
-    model: Model, query: Tensor, positive: Tensor, negatives: Tensor, settings: Settings, generator: torch.Generator
+    model: Model,
+    query: Tensor,
+    positive: Tensor,
+    negatives: Tensor,
+    settings: Settings,
+    generator: torch.Generator,
+    index: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What :func:`emugraph.objective.negative_scores` does, with mixed embeddings made."""
-    masks = -(-len(negatives) // settings.mask_run)
+    negatives, run = (negatives, settings.mask_run) if index is None else (negatives[index], 1)
+    masks = -(-negatives.shape[-2] // run)
     mask = draw_masks(masks, model.num_components, settings.mutation_rate, generator)
-    return materialized_scores(model, query, positive, negatives, mask, settings.mask_run)
+    return materialized_scores(model, query, positive, negatives, mask, run)
 
 
 def seconds(step: Callable[[], object], steps: int) -> float:

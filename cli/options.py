@@ -41,7 +41,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
     flag = name.replace("_", "-")
     option = typer.Option(
-        f"--{flag}/--no-{flag}" if field.annotation is bool else f"--{flag}",
+        f"--{flag}/--no-{flag}" if _plain_type(field.annotation) is bool else f"--{flag}",
         help=_sentence(field),
         show_default=False,
         rich_help_panel="Settings",
@@ -51,7 +51,8 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 
 def _sentence(field: FieldInfo) -> str:
-    choices = f": {', '.join(typing.get_args(field.annotation))}" if _is_choice(field.annotation) else ""
+    kind = _without_none(field.annotation)
+    choices = f": {', '.join(typing.get_args(kind))}" if _is_choice(kind) else ""
     default = "" if field.default is None else f" [default: {field.default}]"
     description = field.description or ""
     return f"{description[:1].upper()}{description[1:]}{choices}.{default}"
@@ -61,13 +62,19 @@ def _is_choice(annotation: Any) -> bool:
     return typing.get_origin(annotation) is typing.Literal
 
 
-def _plain_type(annotation: Any) -> type:
-    """The type that the command line parses: bounds and choices are checked where the settings are made."""
-    if _is_choice(annotation):
-        return str
+def _without_none(annotation: Any) -> Any:
+    """What an annotation says besides None, where that is one kind."""
     if typing.get_origin(annotation) in (typing.Union, types.UnionType):
         kinds = [a for a in typing.get_args(annotation) if a is not type(None)]
-        return str if len(kinds) > 1 else _plain_type(kinds[0])
+        return kinds[0] if len(kinds) == 1 else annotation
+    return annotation
+
+
+def _plain_type(annotation: Any) -> type:
+    """The type that the command line parses: bounds and choices are checked where the settings are made."""
+    annotation = _without_none(annotation)
+    if _is_choice(annotation) or typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return str
     if typing.get_origin(annotation) is Annotated:
         annotation = typing.get_args(annotation)[0]
     return typing.cast(type, annotation)

@@ -45,7 +45,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
 from emugraph import toml
-from emugraph.datasets.checksums import Sums
+from emugraph.checksums import Sums
 from emugraph.datasets.fetch import check_url
 from emugraph.errors import InputError, nearest
 

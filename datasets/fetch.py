@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from emugraph.datasets.checksums import Sums
+from emugraph.checksums import Sums
 from emugraph.errors import EmugraphError, InputError
 
 if TYPE_CHECKING:

@@ -14,11 +14,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from emugraph.datasets.archive import extract
-from emugraph.datasets.cache import building, cache_folder, own_folder
+from emugraph.datasets.cache import cache_folder, own_folder
 from emugraph.datasets.card import Card
 from emugraph.datasets.fetch import fetch
 from emugraph.errors import EmugraphError, InputError
-from emugraph.files import explain_write_errors
+from emugraph.files import building, explain_write_errors
 
 BUNDLED = Path(__file__).parent / "bundled"
 

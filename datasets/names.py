@@ -9,11 +9,12 @@ import lzma
 import zlib
 from pathlib import Path
 
-from emugraph.datasets.cache import building, cache_folder, own_folder
+from emugraph.datasets.cache import cache_folder, own_folder
 from emugraph.datasets.card import Card, Names
 from emugraph.datasets.fetch import fetch
 from emugraph.datasets.locate import BUNDLED, show_progress
 from emugraph.errors import EmugraphError, InputError
+from emugraph.files import building
 
 _log = logging.getLogger(__name__)
 

@@ -6,6 +6,7 @@ import contextlib
 import ctypes
 import os
 import platform
+import re
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,38 @@ def choose_device(name: str) -> torch.device:
         if (device.index or 0) >= count:
             raise InputError(f"device {name!r} was asked for, but torch finds {count} CUDA devices; use --device cpu")
     return device
+
+
+def usable_memory() -> int:
+    """Bytes of memory that this process may have: the machine's, or its control group's limit where that is lower."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for limit in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        with contextlib.suppress(OSError, ValueError):  # "max", or no such file: no limit
+            memory = min(memory, int(Path(limit).read_text(encoding="ascii")))
+    return memory
+
+
+_UNITS = ("B", "kB", "MB", "GB", "TB")
+
+
+def format_bytes(count: float) -> str:
+    """A number of bytes for a reader, in decimal units: "36.0 MB"."""
+    unit = 0
+    while count >= 1000 and unit < len(_UNITS) - 1:
+        count, unit = count / 1000, unit + 1
+    return f"{count:.1f} {_UNITS[unit]}" if unit else f"{count:.0f} B"
+
+
+def parse_bytes(text: str) -> int:
+    """The inverse: "8GB", "8 GB", "8G", "512M" or a plain number of bytes.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?)b?\s*", text, re.IGNORECASE)
+    if match is None:
+        raise InputError(f"{text!r} is no amount of memory; give it as 8GB or 512MB")
+    return int(float(match[1]) * 1000 ** " kmgt".index(match[2].lower() or " "))
 
 
 def keep_freed_memory() -> bool:

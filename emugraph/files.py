@@ -1,11 +1,14 @@
-"""Writing files so that a reader never sees half of one."""
+"""Writing files and folders so that a reader never sees half of one."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import tempfile
-from collections.abc import Iterator
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -13,9 +16,11 @@ import platformdirs
 
 from emugraph.errors import EmugraphError
 
+_SECONDS_UNTIL_LEFT_OVER = 24 * 3600
+
 
 def cache_root() -> Path:
-    """Where downloads and compiled kernels are kept: $EMUGRAPH_CACHE, or emugraph's folder in the user's cache."""
+    """Where downloads, neighbourhoods and kernels are kept: $EMUGRAPH_CACHE, or emugraph in the user's cache."""
     given = os.environ.get("EMUGRAPH_CACHE")
     return Path(given).expanduser() if given else platformdirs.user_cache_path("emugraph")
 
@@ -61,3 +66,59 @@ def explain_write_errors(path: Path, *, advice: str = "choose another folder") -
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise EmugraphError(f"no space left while writing {path}; free some space or {advice}") from error
         raise EmugraphError(f"cannot write {path}: {error.strerror or error}; {advice}") from error
+
+
+@contextmanager
+def building(target: Path, is_sound: Callable[[Path], bool]) -> Iterator[Path]:
+    """A new folder beside ``target``, which becomes ``target`` at once when the block ends without an error.
+
+    Where another process makes the same folder meanwhile, the one that is there first stays if it is sound. What a
+    killed process leaves behind is removed a day later.
+
+    Raises:
+        EmugraphError: the cache cannot be written to, or the disk is full.
+    """
+    with explain_write_errors(target, advice="set EMUGRAPH_CACHE to another folder"):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        _remove_left_overs(target.parent)
+        folder = _unfinished(target)
+        folder.mkdir()
+        try:
+            yield folder
+            _publish(folder, target, is_sound)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _unfinished(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{uuid.uuid4().hex}.partial")
+
+
+def _publish(folder: Path, target: Path, is_sound: Callable[[Path], bool]) -> None:
+    while True:
+        try:
+            folder.rename(target)
+            return
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
+        if is_sound(target):
+            return
+        # Damaged: out of the way with it, unless another process was quicker to do that.
+        aside = _unfinished(target)
+        try:
+            target.rename(aside)
+        except FileNotFoundError:
+            continue
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _remove_left_overs(folder: Path) -> None:
+    limit = time.time() - _SECONDS_UNTIL_LEFT_OVER
+    for path in folder.glob(".*.partial"):
+        try:
+            newest = max(part.stat().st_mtime for part in (path, *path.rglob("*")))
+        except FileNotFoundError:
+            continue  # another process has just finished with it
+        if newest < limit:
+            shutil.rmtree(path, ignore_errors=True)

@@ -36,6 +36,15 @@ class KnownAnswers:
         """One int64 for each triple's query, (n,)."""
         return triples[:, 0 if self.side == "tail" else 2] * self.num_relations + triples[:, 1]
 
+    def slots(self, triples: Tensor) -> tuple[Tensor, Tensor]:
+        """Where each triple's query stands in ``query_keys``, and whether it does, both (n,); a slot is always valid
+        unless there is no query at all."""
+        keys = self.keys(triples)
+        if not len(self.query_keys):
+            return torch.zeros_like(keys), torch.zeros_like(keys, dtype=torch.bool)
+        slot = torch.searchsorted(self.query_keys, keys).clamp_max(len(self.query_keys) - 1)
+        return slot, self.query_keys[slot] == keys
+
     def to(self, device: torch.device) -> KnownAnswers:
         """The index on another device, in place."""
         self.query_keys, self.starts, self.answers = (
@@ -52,12 +61,11 @@ class KnownAnswers:
         Returns:
             rows and answers, both int64 (M,): answer ``answers[j]`` is known for the query of ``triples[rows[j]]``.
         """
-        keys = self.keys(triples)
+        slot, found = self.slots(triples)
         if not len(self.query_keys):
-            return keys.new_empty(0), keys.new_empty(0)
-        slot = torch.searchsorted(self.query_keys, keys).clamp_max(len(self.query_keys) - 1)
+            return slot.new_empty(0), slot.new_empty(0)
         start = self.starts[slot]
-        count = torch.where(self.query_keys[slot] == keys, self.starts[slot + 1] - start, 0)
-        rows = torch.repeat_interleave(torch.arange(len(keys), device=keys.device), count)
-        offset = torch.arange(len(rows), device=keys.device) - (count.cumsum(0) - count)[rows]
+        count = torch.where(found, self.starts[slot + 1] - start, 0)
+        rows = torch.repeat_interleave(torch.arange(len(slot), device=slot.device), count)
+        offset = torch.arange(len(rows), device=slot.device) - (count.cumsum(0) - count)[rows]
         return rows, self.answers[start[rows] + offset]

@@ -93,7 +93,13 @@ def mutate(positive: Tensor, negative: Tensor, mask: Tensor) -> Tensor:
 
 
 def mutated_scores(
-    model: Model, query: Tensor, positive: Tensor, negatives: Tensor, mask: Tensor, run: int = 1
+    model: Model,
+    query: Tensor,
+    positive: Tensor,
+    negatives: Tensor,
+    mask: Tensor,
+    run: int = 1,
+    index: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Scores of the negatives as they are and mutated, factorised.
 
@@ -101,16 +107,19 @@ def mutated_scores(
         model: the score function.
         query: queries (B, w), from ``model.query``.
         positive: embeddings of the true answers (B, w).
-        negatives: embeddings (K, w) shared by the batch, or (B, K, w) for each positive.
-        mask: (K, u) for shared negatives, one mask a negative; (B, K, u) otherwise.
+        negatives: embeddings (K, w) shared by the batch, (B, K, w) for each positive, or with ``index`` a table (T, w).
+        mask: (K, u), one mask for each negative of a positive, the same for all positives; or where each positive has
+            negatives of its own, also (B, K, u).
         run: how many negatives in turn share a mask, of which there are then K / run, rounded up. Each negative is
             mutated as before; of 16 in turn, all take the same components from the positive, and on a CPU the mutated
             scores then cost next to nothing.
+        index: int64 (B, K), the rows of the table that are each positive's negatives; on a CPU they are then read where
+            they lie, and nothing of size B x K x w is made.
 
     Returns:
         plain and mutated scores, each (B, K).
     """
-    return model.score_mutated(query, positive, negatives, mask, run)
+    return model.score_mutated(query, positive, negatives, mask, run, index)
 
 
 def materialized_scores(
@@ -138,11 +147,11 @@ def draw_mixup_weights(
 
 
 def mixed_up_scores(
-    model: Model, query: Tensor, positive: Tensor, negatives: Tensor, weight: Tensor
+    model: Model, query: Tensor, positive: Tensor, negatives: Tensor, weight: Tensor, index: Tensor | None = None
 ) -> tuple[Tensor, Tensor]:
     """Scores of the negatives as they are and mixed in proportion: ``z~ = weight * z_neg + (1 - weight) * z_pos``.
 
     Arguments as for :func:`mutated_scores`, with ``weight`` (K,) or (B, K) in place of the mask. TransE and
     RotatE make the mixed embeddings, B x K x w numbers, but for shared negatives where the kernels are compiled.
     """
-    return model.score_mixed_up(query, positive, negatives, weight)
+    return model.score_mixed_up(query, positive, negatives, weight, index)

@@ -62,26 +62,36 @@ def _build_term(settings: Settings) -> _Term:
 
 
 def negative_scores(
-    model: Model, query: Tensor, positive: Tensor, negatives: Tensor, settings: Settings, generator: torch.Generator
+    model: Model,
+    query: Tensor,
+    positive: Tensor,
+    negatives: Tensor,
+    settings: Settings,
+    generator: torch.Generator,
+    index: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Plain and mixed scores of negatives, each (B, K), mixed as the settings say.
+
+    Where each positive has negatives of its own, all have the same K masks, one for each of them in turn.
 
     Args:
         model: the score function.
         query: queries (B, w).
         positive: embeddings of the true answers (B, w).
-        negatives: embeddings (K, w) shared by the batch, or (B, K, w).
+        negatives: embeddings (K, w) shared by the batch, (B, K, w), or with ``index`` a table (T, w).
         settings: ``mixing`` and its parameters.
         generator: the source of masks and weights, on the device of the embeddings.
+        index: int64 (B, K), the rows of the table that are each positive's negatives.
     """
-    count = tuple(negatives.shape[:-1])
+    count = tuple(negatives.shape[:-1] if index is None else index.shape)
     if settings.mixing == "emu":
-        run = settings.mask_run if negatives.ndim == 2 else 1  # only shared negatives gain from sharing masks
-        masks = (*count[:-1], -(-count[-1] // run))
-        mask = draw_masks(masks, model.num_components, settings.mutation_rate, generator, kind=settings.mask)
-        return mutated_scores(model, query, positive, negatives, mask, run)
+        run = settings.mask_run if len(count) == 1 else 1  # only shared negatives gain from sharing masks
+        mask = draw_masks(
+            -(-count[-1] // run), model.num_components, settings.mutation_rate, generator, kind=settings.mask
+        )
+        return mutated_scores(model, query, positive, negatives, mask, run, index)
     if settings.mixing == "mixup":
         weight = draw_mixup_weights(count, generator, a=settings.mixup_a, b=settings.mixup_b)
-        return mixed_up_scores(model, query, positive, negatives, weight)
-    plain = model.score_negatives(query, negatives)
+        return mixed_up_scores(model, query, positive, negatives, weight, index)
+    plain = model.score_negatives(query, negatives, index)
     return plain, plain

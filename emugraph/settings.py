@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from emugraph import toml
 from emugraph.errors import InputError, nearest
@@ -34,9 +34,34 @@ class Settings(BaseModel):
     negatives: Positive | Literal["all"] = Field(
         256, description="negatives a positive, or all: every entity once (1-vs-All)"
     )
-    sharing: Literal["shared", "per-positive"] = Field(
-        "shared", description="one set of negatives for the whole batch, or a set for each positive"
+    sampler: str = Field(
+        "uniform",
+        description="where negatives come from: uniform, bernoulli, khop, walk, nscaching or in-batch, or a mixture "
+        "such as 0.5*khop+0.5*uniform",
     )
+    sharing: Literal["shared", "per-positive"] = Field(
+        "shared",
+        description="one set of negatives for the whole batch, or a set for each positive, as khop, walk and nscaching "
+        "and mixtures with them always have",
+    )
+    filtered: bool | None = Field(
+        None,
+        description="draw negatives again that make training triples, if each positive has its own (default: khop and "
+        "walk only)",
+    )
+    sides: Literal["in-turn", "by-relation"] | None = Field(
+        None,
+        description="how the side to corrupt is chosen: tails and heads in turn, or at random by the relation "
+        "(default: by-relation for bernoulli and nscaching)",
+    )
+    hops: Positive = Field(2, description="how far khop reaches, and how long the walks of walk are")
+    walks: Positive = Field(1000, description="random walks from each entity, for walk")
+    cache_size: Positive = Field(50, description="entities in a cache of nscaching")
+    cache_candidates: Positive = Field(50, description="random entities that a cache is pooled with in its update")
+    cache_update: Literal["importance", "top"] = Field(
+        "importance", description="which of them stay: by chance, by the softmax of their scores, or the highest"
+    )
+    cache_every: Positive = Field(1, description="caches are updated in every epoch of so many")
     mixing: Literal["emu", "mixup", "none"] = Field(
         "emu", description="how negatives are mixed with the true entity: by mutation, in proportion, or not"
     )
@@ -94,6 +119,27 @@ class Settings(BaseModel):
         )  # here, so that the command line can list settings without torch
 
         return model_class(value).name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sampler_decides(cls, values: Any) -> Any:
+        """Take the sampler's own way of sharing where none is given, and refuse what it cannot do."""
+        from emugraph.sampling import named  # here for the same reason
+
+        expression = values.get("sampler", "uniform")
+        if not isinstance(expression, str):
+            return values
+        shared = named.shares_by_default(expression)
+        if values.get("negatives") == "all":
+            if expression != "uniform" or values.get("sharing", "shared") != "shared" or values.get("filtered"):
+                raise InputError("negatives = all is every entity for the whole batch: no sampler, sharing or filter")
+        elif values.get("filtered"):
+            if values.get("sharing") == "shared":
+                raise InputError("only negatives of each positive's own can be filtered: sharing = per-positive")
+            shared = False
+        if values.get("sharing") == "shared" and not shared:
+            raise InputError(f"the sampler {expression} draws for each positive: leave out sharing = shared")
+        return {"sharing": "shared" if shared else "per-positive", **values}
 
     @classmethod
     def create(cls, values: Mapping[str, Any], source: str = "settings") -> Settings:

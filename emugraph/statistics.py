@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,24 +14,29 @@ if TYPE_CHECKING:
 CARDINALITIES = ("1-1", "1-N", "N-1", "N-N")
 
 
+def answers_per_query(kg: KnowledgeGraph) -> tuple[Tensor, Tensor]:
+    """For each relation its mean number of heads per tail and of tails per head, float64 (R,) each.
+
+    From the training triples, repeated ones counted once; NaN for a relation without any.
+    """
+    triples = torch.unique(kg.train, dim=0)
+    counts = torch.bincount(triples[:, 1], minlength=kg.num_relations).double()
+    heads = _distinct(triples[:, [1, 0]], kg.num_relations)
+    tails = _distinct(triples[:, [1, 2]], kg.num_relations)
+    return counts / tails, counts / heads
+
+
 def relation_cardinalities(kg: KnowledgeGraph) -> list[str | None]:
     """Each relation's kind, from the training triples: "1-1", "1-N", "N-1", "N-N", or None for one without triples.
 
     A side is "N" if the other side has 1.5 or more entities on average. Bordes et al., "Translating Embeddings for
     Modeling Multi-relational Data", NeurIPS 2013, section 4.3.
     """
-    triples = torch.unique(kg.train, dim=0)
-    counts = torch.bincount(triples[:, 1], minlength=kg.num_relations)
-    heads = _distinct(triples[:, [1, 0]], kg.num_relations)
-    tails = _distinct(triples[:, [1, 2]], kg.num_relations)
-    kinds: list[str | None] = []
-    for count, head, tail in zip(counts.tolist(), heads.tolist(), tails.tolist(), strict=True):
-        if not count:
-            kinds.append(None)
-            continue
-        heads_per_tail, tails_per_head = count / tail, count / head
-        kinds.append(f"{'N' if heads_per_tail >= 1.5 else '1'}-{'N' if tails_per_head >= 1.5 else '1'}")
-    return kinds
+    means = zip(*(mean.tolist() for mean in answers_per_query(kg)), strict=True)
+    return [
+        None if math.isnan(heads) else f"{'N' if heads >= 1.5 else '1'}-{'N' if tails >= 1.5 else '1'}"
+        for heads, tails in means
+    ]
 
 
 def describe(kg: KnowledgeGraph) -> dict[str, Any]:

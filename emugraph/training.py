@@ -18,12 +18,22 @@ from emugraph.errors import EmugraphError, InputError
 from emugraph.evaluation import Evaluator
 from emugraph.graph import KnowledgeGraph
 from emugraph.losses import power_penalty
-from emugraph.models import SIDES, Model, Side, model_class
+from emugraph.models import Model, Side, model_class
 from emugraph.objective import build_objective, negative_scores
 from emugraph.optimizers import DeferredAdam
 from emugraph.presets import PLAIN, find_preset
 from emugraph.runs import Run
-from emugraph.sampling import Batches, EveryEntity, NegativeSampler, Uniform
+from emugraph.sampling import (
+    EveryEntity,
+    KHop,
+    NegativeSampler,
+    NSCaching,
+    RandomWalk,
+    SidedBatches,
+    SidesByRelation,
+    SidesInTurn,
+    named,
+)
 from emugraph.settings import Settings
 
 
@@ -71,8 +81,8 @@ class Trainer:
             generator=self.generator,
         ).to(device)
         train = kg.train.to(device)
-        self.batches = {side: Batches(train, settings.batch_size, self.generator) for side in SIDES}
         self.sampler = build_sampler(kg, settings)
+        self.batches = build_batches(train, settings, self.sampler, self.generator)
         self.objective = build_objective(settings)
         self.optimizer = build_optimizer(self.model, settings)
 
@@ -88,10 +98,13 @@ class Trainer:
         return rate
 
     def step(self) -> Tensor:
-        """One update; tails and heads are corrupted in turn. Returns the loss, a scalar tensor."""
-        side = SIDES[self.step_count % 2]
-        triples = self.batches[side].next()
+        """One update, of a batch with one side corrupted. Returns the loss, a scalar tensor."""
+        epoch = self.batches.epoch
+        triples, side = self.batches.next()
+        if self.batches.epoch > epoch:
+            self.sampler.on_epoch(self.batches.epoch)
         negatives = self.sampler.sample(triples, side, self.device_generator)
+        self.sampler.on_step(triples, side, self.score, self.device_generator)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.optimizer.zero_grad(set_to_none=True)
@@ -105,15 +118,18 @@ class Trainer:
         """The loss of a batch (B, 3) against negatives, (K,) shared or (B, K) per positive."""
         model, size = self.model, len(triples)
         known, true = (triples[:, 0], triples[:, 2]) if side == "tail" else (triples[:, 2], triples[:, 0])
+        index = None
+        if negatives.ndim == 2:
+            negatives, index = distinct(negatives, self.kg.num_entities)
         # One look-up for all entities of the step, so that there is one gradient for the table and not three.
         relations, asked = model.directed(triples[:, 1], side)
-        rows, relation_rows = self._look_up(torch.cat([known, true, negatives.flatten()]), relations)
-        known_rows, true_rows, negative_rows = rows.split([size, size, negatives.numel()])
+        rows, relation_rows = self._look_up(torch.cat([known, true, negatives]), relations)
+        known_rows, true_rows, negative_rows = rows.split([size, size, len(negatives)])
         query = model.query(known_rows, relation_rows, asked)
         positive = model.score_each(query, true_rows)
-        if negatives.ndim == 2:
-            negative_rows = negative_rows.view(*negatives.shape, -1)
-        plain, mixed = negative_scores(model, query, true_rows, negative_rows, self.settings, self.device_generator)
+        plain, mixed = negative_scores(
+            model, query, true_rows, negative_rows, self.settings, self.device_generator, index
+        )
         loss = self.objective(positive, mixed, plain)
         if self.settings.regularization:
             if self.settings.penalty == "query":
@@ -123,6 +139,16 @@ class Trainer:
             penalty = sum(power_penalty(rows, self.settings.regularization_power) for rows in penalized)
             loss = loss + self.settings.regularization * penalty
         return loss
+
+    @torch.no_grad()
+    def score(self, triples: Tensor, candidates: Tensor, side: Side) -> Tensor:
+        """Scores (B, C) of candidates (B, C) in the place of a side of triples (B, 3), with the weights as they are."""
+        known = triples[:, 0 if side == "tail" else 2]
+        entities, index = distinct(candidates, self.kg.num_entities)
+        relations, asked = self.model.directed(triples[:, 1], side)
+        rows, relation_rows = self._look_up(torch.cat([known, entities]), relations)
+        known_rows, rows = rows.split([len(known), len(entities)])
+        return self.model.score_negatives(self.model.query(known_rows, relation_rows, asked), rows, index)
 
     def _look_up(self, entities: Tensor, relations: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings of a step's entities and relations, as they are after all steps so far."""
@@ -141,8 +167,47 @@ class Trainer:
 def build_sampler(kg: KnowledgeGraph, settings: Settings) -> NegativeSampler:
     """The sampler of the settings."""
     if settings.negatives == "all":
-        return EveryEntity(kg.num_entities)
-    return Uniform(kg.num_entities, settings.negatives, shared=settings.sharing == "shared")
+        return EveryEntity(kg)
+    by_relation = None if settings.sides is None else settings.sides == "by-relation"
+
+    def make(kind: type[NegativeSampler], k: int) -> NegativeSampler:
+        options: dict[str, Any] = {"k": k, "filtered": settings.filtered, "by_relation": by_relation}
+        if issubclass(kind, KHop):
+            options["hops"] = settings.hops
+        if issubclass(kind, RandomWalk):
+            options |= {"walks": settings.walks, "seed": settings.seed}
+        if issubclass(kind, NSCaching):
+            options |= {
+                "cache_size": settings.cache_size,
+                "candidates": settings.cache_candidates,
+                "update": settings.cache_update,
+                "update_every": settings.cache_every,
+                "seed": settings.seed,
+            }
+        return kind(kg, shared=settings.sharing == "shared", **options)
+
+    return named.build(settings.sampler, settings.negatives, make)
+
+
+def build_batches(
+    train: Tensor, settings: Settings, sampler: NegativeSampler, generator: torch.Generator
+) -> SidedBatches:
+    """The stream of batches, with the side of each chosen as the sampler wants it."""
+    if sampler.head_probability is None:
+        return SidesInTurn(train, settings.batch_size, generator)
+    return SidesByRelation(train, settings.batch_size, generator, sampler.head_probability)
+
+
+def distinct(ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """The distinct ids among some of 0..count - 1, ascending, and for each of the given ones its place among them.
+
+    As ``torch.unique`` does, without sorting.
+    """
+    places = torch.zeros(count, dtype=torch.int64, device=ids.device)
+    places[ids.flatten()] = 1
+    found = places.nonzero()[:, 0]
+    places[found] = torch.arange(len(found), device=ids.device)
+    return found, places[ids]
 
 
 def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:

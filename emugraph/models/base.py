@@ -154,12 +154,27 @@ class Model(nn.Module, ABC):
         query = query.reshape(query.shape[0], *([1] * extra), query.shape[-1])
         return self.outer(self.components(query, candidate).sum(-1))
 
-    def score_negatives(self, query: Tensor, candidate: Tensor) -> Tensor:
-        """Scores (B, K) of queries (B, w) with candidates (K, w) shared by all, or (B, K, w) for each."""
+    def score_negatives(self, query: Tensor, candidate: Tensor, index: Tensor | None = None) -> Tensor:
+        """Scores (B, K) of queries (B, w) with their candidates.
+
+        Args:
+            query: (B, w).
+            candidate: (K, w) shared by all queries; (B, K, w) for each; or a table (T, w) together with ``index``.
+            index: int64 (B, K), the rows of the table that are each query's candidates. They are not gathered where
+                the kernels are compiled.
+        """
+        if index is not None:
+            return self.score_each(query, candidate[index])
         return self.score(query, candidate) if candidate.ndim == 2 else self.score_each(query, candidate)
 
     def score_mutated(
-        self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor, run: int = 1
+        self,
+        query: Tensor,
+        positive: Tensor,
+        candidate: Tensor,
+        mask: Tensor,
+        run: int = 1,
+        index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Scores of candidates as they are, and with the masked components taken from each query's positive.
 
@@ -168,13 +183,16 @@ class Model(nn.Module, ABC):
         Args:
             query: (B, w).
             positive: embeddings of the true answers, (B, w).
-            candidate: (K, w) shared by all queries, or (B, K, w).
-            mask: bool, (K / run, u), rounded up, or (B, K / run, u) where each query has candidates of its own.
+            candidate: (K, w) shared by all queries, (B, K, w) for each, or with ``index`` a table (T, w).
+            mask: bool, (K / run, u), rounded up, the same masks for all queries; or where each query has candidates of
+                its own, also (B, K / run, u).
             run: how many candidates in turn share a mask.
+            index: see :meth:`score_negatives`.
 
         Returns:
             plain and mutated scores, each (B, K).
         """
+        candidate = candidate if index is None else candidate[index]
         mask = spread_masks(mask, run, candidate.shape[-2])
         left = (~mask).to(query.dtype)
         phi = self.components(query.unsqueeze(1), candidate)  # (B, K, u)
@@ -182,21 +200,23 @@ class Model(nn.Module, ABC):
         return self.outer(phi.sum(-1)), self.outer(taken + (phi * left).sum(-1))
 
     def score_mixed_up(
-        self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor
+        self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor, index: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         """Scores of candidates as they are, and mixed with each query's positive in proportion (MIXUP).
 
         Args:
             query: (B, w).
             positive: embeddings of the true answers, (B, w).
-            candidate: (K, w) shared by all queries, or (B, K, w).
+            candidate: (K, w) shared by all queries, (B, K, w) for each, or with ``index`` a table (T, w).
             weight: the candidate's share, (K,), or (B, K) where each query has candidates of its own.
+            index: see :meth:`score_negatives`.
 
         Returns:
             plain and mixed scores, each (B, K).
         """
+        plain = self.score_negatives(query, candidate, index)
+        candidate = candidate if index is None else candidate[index]
         mixed = torch.lerp(positive.unsqueeze(1), candidate, weight.unsqueeze(-1))  # (B, K, w)
-        plain = self.score_negatives(query, candidate)
         return plain, self.score_each(query, mixed)
 
     def score_triples(self, triples: Tensor) -> Tensor:
@@ -206,6 +226,14 @@ class Model(nn.Module, ABC):
 
     def extra_repr(self) -> str:
         return f"entities={len(self.entities)}, relations={self.num_relations}, dim={self.dim}"
+
+
+def as_table(candidate: Tensor, index: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """Candidates that each query has for itself, (B, K, w), as a table and its index; others as they are."""
+    if index is not None or candidate.ndim == 2:
+        return candidate, index
+    size, k, _ = candidate.shape
+    return candidate.flatten(0, 1), torch.arange(size * k, device=candidate.device).view(size, k)
 
 
 def taken_from_positive(phi: Tensor, mask: Tensor) -> Tensor:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emugraph.kernels import pairwise_masked, spread_masks
-from emugraph.models.base import Model, taken_from_positive
+from emugraph.kernels import gathered, gathered_masked, pairwise_masked, spread_masks
+from emugraph.models.base import Model, as_table
 
 
 class Bilinear(Model):
@@ -21,20 +21,29 @@ class Bilinear(Model):
     def score_each(self, query: Tensor, candidate: Tensor) -> Tensor:
         return (candidate @ query.unsqueeze(-1)).squeeze(-1) if candidate.ndim == 3 else (query * candidate).sum(-1)
 
+    def score_negatives(self, query: Tensor, candidate: Tensor, index: Tensor | None = None) -> Tensor:
+        if index is None:
+            return super().score_negatives(query, candidate)
+        return gathered(query, candidate, index, "dot")
+
     def score_mutated(
-        self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor, run: int = 1
+        self,
+        query: Tensor,
+        positive: Tensor,
+        candidate: Tensor,
+        mask: Tensor,
+        run: int = 1,
+        index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        if candidate.ndim == 2:
-            return pairwise_masked(query, candidate, positive, mask, "dot", run=run)
-        mask = spread_masks(mask, run, candidate.shape[1])
-        plain = self.score_negatives(query, candidate)
-        left = candidate.masked_fill(mask, 0)
-        taken = taken_from_positive(query * positive, mask)
-        return plain, taken + self.score_negatives(query, left)
+        table, index = as_table(candidate, index)
+        if index is None:
+            return pairwise_masked(query, table, positive, mask, "dot", run=run)
+        mask = spread_masks(mask, run, index.shape[1])
+        return gathered_masked(query, table, index, positive, mask, "dot")
 
     def score_mixed_up(
-        self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor
+        self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor, index: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
         # A score that is linear in the candidate mixes as its candidates do.
-        plain = self.score_negatives(query, candidate)
+        plain = self.score_negatives(query, candidate, index)
         return plain, torch.lerp(self.score_each(query, positive).unsqueeze(1), plain, weight)

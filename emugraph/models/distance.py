@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-import torch
 from torch import Tensor
 
 from emugraph.kernels import gathered, gathered_masked, pairwise, pairwise_masked, pairwise_mixed, spread_masks
-from emugraph.models.base import Model
+from emugraph.models.base import Model, as_table
 
 
 class Distance(Model):
@@ -23,25 +22,32 @@ class Distance(Model):
     def score_each(self, query: Tensor, candidate: Tensor) -> Tensor:
         if candidate.ndim != 3:
             return super().score_each(query, candidate)
-        return gathered(query, candidate.flatten(0, 1), _each_its_own(candidate), self.distance)
+        return self.score_negatives(query, candidate)
+
+    def score_negatives(self, query: Tensor, candidate: Tensor, index: Tensor | None = None) -> Tensor:
+        table, index = as_table(candidate, index)
+        if index is None:
+            return pairwise(query, table, self.distance)
+        return gathered(query, table, index, self.distance)
 
     def score_mutated(
-        self, query: Tensor, positive: Tensor, candidate: Tensor, mask: Tensor, run: int = 1
+        self,
+        query: Tensor,
+        positive: Tensor,
+        candidate: Tensor,
+        mask: Tensor,
+        run: int = 1,
+        index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
-        if candidate.ndim == 2:
-            return pairwise_masked(query, candidate, positive, mask, self.distance, run=run)
-        index, mask = _each_its_own(candidate), spread_masks(mask, run, candidate.shape[1])
-        return gathered_masked(query, candidate.flatten(0, 1), index, positive, mask, self.distance)
+        table, index = as_table(candidate, index)
+        if index is None:
+            return pairwise_masked(query, table, positive, mask, self.distance, run=run)
+        mask = spread_masks(mask, run, index.shape[1])
+        return gathered_masked(query, table, index, positive, mask, self.distance)
 
     def score_mixed_up(
-        self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor
+        self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor, index: Tensor | None = None
     ) -> tuple[Tensor, Tensor]:
-        if candidate.ndim == 2:
+        if index is None and candidate.ndim == 2:
             return pairwise_mixed(query, candidate, positive, weight, self.distance)
-        return super().score_mixed_up(query, positive, candidate, weight)
-
-
-def _each_its_own(candidate: Tensor) -> Tensor:
-    """Where the rows of (B, K, w) candidates lie once flattened, (B, K)."""
-    size, k, _ = candidate.shape
-    return torch.arange(size * k, device=candidate.device).view(size, k)
+        return super().score_mixed_up(query, positive, candidate, weight, index)

@@ -1,8 +1,43 @@
-"""Positive batches and negative samplers, one a file."""
+"""Positive batches and negative samplers, one a file.
+
+Each sampler is made for a graph and draws for a batch of its triples::
+
+    >>> import torch
+    >>> from emugraph import KnowledgeGraph
+    >>> from emugraph.sampling import Uniform
+    >>> kg = KnowledgeGraph.from_triples([("a", "r", "b"), ("b", "r", "c"), ("c", "s", "d")])
+    >>> sampler = Uniform(kg, k=5, filtered=True)
+    >>> sampler.sample(kg.train, "tail", torch.Generator().manual_seed(0)).shape
+    torch.Size([3, 5])
+
+and is a negative sampler of ``dgl.dataloading`` as it is (:class:`~emugraph.sampling.base.NegativeSampler`).
+"""
 
 from emugraph.sampling.base import NegativeSampler
-from emugraph.sampling.batches import Batches
+from emugraph.sampling.batches import Batches, SidedBatches, SidesByRelation, SidesInTurn
+from emugraph.sampling.bernoulli import Bernoulli
 from emugraph.sampling.every import EveryEntity
+from emugraph.sampling.in_batch import InBatch
+from emugraph.sampling.khop import KHop
+from emugraph.sampling.mixture import Mixture
+from emugraph.sampling.named import SAMPLERS
+from emugraph.sampling.nscaching import NSCaching
 from emugraph.sampling.uniform import Uniform
+from emugraph.sampling.walk import RandomWalk
 
-__all__ = ["Batches", "EveryEntity", "NegativeSampler", "Uniform"]
+__all__ = [
+    "SAMPLERS",
+    "Batches",
+    "Bernoulli",
+    "EveryEntity",
+    "InBatch",
+    "KHop",
+    "Mixture",
+    "NSCaching",
+    "NegativeSampler",
+    "RandomWalk",
+    "SidedBatches",
+    "SidesByRelation",
+    "SidesInTurn",
+    "Uniform",
+]

@@ -1,9 +1,24 @@
-"""The order in which positives are visited."""
+"""The order in which positives are visited, and the side of each that is corrupted."""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import torch
 from torch import Tensor
+
+from emugraph.models.base import SIDES, Side
+
+
+class SidedBatches(Protocol):
+    """An endless stream of batches, all positives of a batch with the same side to corrupt."""
+
+    @property
+    def epoch(self) -> int:
+        """The epoch of the last batch, counted from 1; 0 before the first."""
+
+    def next(self) -> tuple[Tensor, Side]:
+        """The next batch, int64 (B, 3), and its side."""
 
 
 class Batches:
@@ -33,3 +48,59 @@ class Batches:
             self.epoch += 1
         chosen, self._pending = self._pending[: self.batch_size], self._pending[self.batch_size :]
         return self.triples[chosen]
+
+
+class SidesInTurn:
+    """Batches with the tail and the head corrupted in turn; each side visits each triple once an epoch.
+
+    Arguments as for :class:`Batches`.
+    """
+
+    def __init__(self, triples: Tensor, batch_size: int, generator: torch.Generator) -> None:
+        self._streams = {side: Batches(triples, batch_size, generator) for side in SIDES}
+        self._count = 0
+
+    @property
+    def epoch(self) -> int:
+        return self._streams[SIDES[0]].epoch
+
+    def next(self) -> tuple[Tensor, Side]:
+        side = SIDES[self._count % 2]
+        self._count += 1
+        return self._streams[side].next(), side
+
+
+class SidesByRelation:
+    """Batches with the head corrupted with a probability that depends on the relation; each triple once an epoch.
+
+    A side is drawn for every triple anew each epoch. Triples of one side make a batch, the side with more of them
+    first; what is left at the end of an epoch waits for the next.
+
+    Args:
+        triples: int64 (n, 3), n at least 1.
+        batch_size: B; no more than n is used.
+        generator: the source of shuffles and sides, on the CPU.
+        head_probability: for each relation, (R,).
+    """
+
+    def __init__(self, triples: Tensor, batch_size: int, generator: torch.Generator, head_probability: Tensor) -> None:
+        self.triples = triples
+        self.batch_size = min(batch_size, len(triples))
+        self.generator = generator
+        self.epoch = 0
+        self._chance = head_probability.cpu()[triples[:, 1].cpu()]  # (n,)
+        self._pending: dict[Side, Tensor] = {side: torch.empty(0, dtype=torch.int64) for side in SIDES}
+
+    def next(self) -> tuple[Tensor, Side]:
+        while True:
+            side = max(SIDES, key=lambda side: len(self._pending[side]))
+            if len(self._pending[side]) >= self.batch_size:
+                break
+            order = torch.randperm(len(self.triples), generator=self.generator)
+            heads = torch.rand(len(order), generator=self.generator) < self._chance[order]
+            for other, chosen in (("head", heads), ("tail", ~heads)):
+                self._pending[other] = torch.cat([self._pending[other], order[chosen]])  # type: ignore[index]
+            self.epoch += 1
+        pending = self._pending[side]
+        self._pending[side] = pending[self.batch_size :]
+        return self.triples[pending[: self.batch_size].to(self.triples.device)], side

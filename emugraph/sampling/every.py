@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from emugraph.graph import KnowledgeGraph
 from emugraph.models.base import Side
 from emugraph.sampling.base import NegativeSampler
 
@@ -17,15 +18,18 @@ class EveryEntity(NegativeSampler):
     lead that is asked for is ln((1 + beta) / (2 beta)) in place of -ln beta.
 
     Args:
-        num_entities: N.
+        kg: the graph.
 
     Lacroix et al., "Canonical Tensor Decomposition for Knowledge Base Completion", ICML 2018.
     """
 
     name = "all"
 
-    def __init__(self, num_entities: int) -> None:
-        self.num_entities = num_entities
+    def __init__(self, kg: KnowledgeGraph) -> None:
+        super().__init__(kg, kg.num_entities, shared=True)
 
-    def sample(self, triples: Tensor, side: Side, generator: torch.Generator) -> Tensor:
+    def draw(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
+        return self.draw_shared(triples, side, k, generator).expand(len(triples), -1)
+
+    def draw_shared(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
         return torch.arange(self.num_entities, device=triples.device)

@@ -10,23 +10,16 @@ from emugraph.sampling.base import NegativeSampler
 
 
 class Uniform(NegativeSampler):
-    """Each negative is any entity with the same probability, drawn with replacement and not filtered.
+    """Each negative is any entity with the same probability, drawn with replacement.
 
-    Args:
-        num_entities: N.
-        k: negatives for each positive, K.
-        shared: one set of K negatives for the whole batch, or K for each positive.
-
-    Bordes et al., "Translating Embeddings for Modeling Multi-relational Data", NeurIPS 2013.
+    Arguments as for :class:`NegativeSampler`. Bordes et al., "Translating Embeddings for Modeling Multi-relational
+    Data", NeurIPS 2013.
     """
 
     name = "uniform"
 
-    def __init__(self, num_entities: int, k: int, *, shared: bool = True) -> None:
-        self.num_entities = num_entities
-        self.k = k
-        self.shared = shared
+    def draw(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
+        return torch.randint(self.num_entities, (len(triples), k), generator=generator, device=triples.device)
 
-    def sample(self, triples: Tensor, side: Side, generator: torch.Generator) -> Tensor:
-        shape = (self.k,) if self.shared else (len(triples), self.k)
-        return torch.randint(self.num_entities, shape, generator=generator, device=triples.device)
+    def draw_shared(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
+        return torch.randint(self.num_entities, (k,), generator=generator, device=triples.device)

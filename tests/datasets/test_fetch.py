@@ -15,8 +15,8 @@ import pooch
 import pytest
 
 from emugraph import EmugraphError, InputError
+from emugraph.checksums import Sums
 from emugraph.datasets import fetch as module
-from emugraph.datasets.checksums import Sums
 from emugraph.datasets.fetch import check_url, fetch
 
 if TYPE_CHECKING:

@@ -70,8 +70,13 @@ def test_masks_that_cannot_be() -> None:
         draw_masks(3, 4, 0.5, seeded(), kind="half")  # type: ignore[arg-type]
 
 
-def compare(model: Model, side: str, b: int, k: int, shared: bool, rate: float, tolerance: float, run: int = 1) -> None:
+WAYS = ("shared", "own", "own with shared masks", "table", "table with shared masks")
+"""How negatives and their masks are held."""
+
+
+def compare(model: Model, side: str, b: int, k: int, way: str, rate: float, tolerance: float, run: int = 1) -> None:
     """Factorised and materialised agree in value and in the gradient of everything that has one."""
+    shared = way == "shared"
     generator = seeded(b * 1000 + k)
     n, r = len(model.entities), len(model.relations)
 
@@ -81,13 +86,17 @@ def compare(model: Model, side: str, b: int, k: int, shared: bool, rate: float, 
     known, relation, true = ids(n, b), ids(r, b), ids(n, b)
     negatives = ids(n, k) if shared else ids(n, b, k)
     masks = -(-k // run)
-    mask = draw_masks((masks,) if shared else (b, masks), model.num_components, rate, generator)
+    mask = draw_masks((masks,) if "shared" in way else (b, masks), model.num_components, rate, generator)
     weights = torch.randn(2, b, k, generator=generator, dtype=model.entities.dtype)
     results = []
     for scores in (mutated_scores, materialized_scores):
         model.zero_grad()
         query = model.query(model.entities[known], model.relations[relation], side)  # type: ignore[arg-type]
-        plain, mutated = scores(model, query, model.entities[true], model.entities[negatives], mask, run)
+        if way.startswith("table") and scores is mutated_scores:
+            rows, places = negatives.unique(return_inverse=True)
+            plain, mutated = scores(model, query, model.entities[true], model.entities[rows], mask, run, places)
+        else:
+            plain, mutated = scores(model, query, model.entities[true], model.entities[negatives], mask, run)
         (weights[0] * plain + weights[1] * mutated).sum().backward()
         results.append((plain.detach(), mutated.detach(), model.entities.grad, model.relations.grad))
     for one, other in zip(*results, strict=True):
@@ -102,15 +111,15 @@ def compare(model: Model, side: str, b: int, k: int, shared: bool, rate: float, 
     st.integers(1, 9),
     st.integers(1, 12),
     st.integers(1, 24),
-    st.booleans(),
+    st.sampled_from(WAYS),
     st.floats(0, 1),
 )
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float64, 1e-10)])
 def test_factorised_equals_materialised(
-    dtype: torch.dtype, tolerance: float, name: str, side: str, b: int, k: int, dim: int, shared: bool, rate: float
+    dtype: torch.dtype, tolerance: float, name: str, side: str, b: int, k: int, dim: int, way: str, rate: float
 ) -> None:
     model = MODELS[name](13, 3, dim, init_scale=0.5, generator=seeded(dim)).to(dtype)
-    compare(model, side, b, k, shared, rate, tolerance)
+    compare(model, side, b, k, way, rate, tolerance)
 
 
 @settings(max_examples=40, deadline=None)
@@ -120,7 +129,7 @@ def test_factorised_equals_materialised(
     st.integers(1, 9),
     st.integers(1, 70),
     st.integers(1, 24),
-    st.booleans(),
+    st.sampled_from(WAYS),
     st.floats(0, 1),
     st.sampled_from([2, 5, 8, 16, 32, 100]),
 )
@@ -133,12 +142,12 @@ def test_masks_that_serve_a_run_of_negatives(
     b: int,
     k: int,
     dim: int,
-    shared: bool,
+    way: str,
     rate: float,
     run: int,
 ) -> None:
     model = MODELS[name](13, 3, dim, init_scale=0.5, generator=seeded(dim)).to(dtype)
-    compare(model, side, b, k, shared, rate, tolerance, run)
+    compare(model, side, b, k, way, rate, tolerance, run)
 
 
 def test_each_mask_serves_its_run_of_negatives() -> None:
@@ -158,10 +167,11 @@ def test_the_generic_form_agrees_too(name: str) -> None:
     model = MODELS[name](13, 3, 6, init_scale=0.5, generator=seeded()).double()
     query = model.query(model.entities[:4], model.relations[[0, 1, 2, 0]], "tail")
     mask = draw_masks(5, model.num_components, 0.5, seeded())
-    generic = Model.score_mutated(model, query, model.entities[4:8], model.entities[8:], mask)
-    special = mutated_scores(model, query, model.entities[4:8], model.entities[8:], mask)
-    assert torch.allclose(generic[0], special[0])
-    assert torch.allclose(generic[1], special[1])
+    for index in (None, torch.arange(20).reshape(4, 5) % 5):
+        generic = Model.score_mutated(model, query, model.entities[4:8], model.entities[8:], mask, index=index)
+        special = mutated_scores(model, query, model.entities[4:8], model.entities[8:], mask, index=index)
+        assert torch.allclose(generic[0], special[0])
+        assert torch.allclose(generic[1], special[1])
 
 
 def test_all_from_the_positive_scores_as_the_positive() -> None:
@@ -175,14 +185,19 @@ def test_all_from_the_positive_scores_as_the_positive() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(MODELS))
-@pytest.mark.parametrize("shared", [True, False])
-def test_mixup_is_the_score_of_the_mixed_embedding(name: str, shared: bool) -> None:
+@pytest.mark.parametrize("way", ["shared", "own", "table"])
+def test_mixup_is_the_score_of_the_mixed_embedding(name: str, way: str) -> None:
+    shared = way == "shared"
     model = MODELS[name](13, 3, 6, init_scale=0.5, generator=seeded()).double()
     query = model.query(model.entities[:4], model.relations[[0, 1, 2, 0]], "tail")
     positive = model.entities[4:8]
     negatives = model.entities[8:] if shared else model.entities[torch.arange(20).reshape(4, 5) % 13]
     weight = torch.rand((5,) if shared else (4, 5), generator=seeded(), dtype=torch.float64)
-    plain, mixed = mixed_up_scores(model, query, positive, negatives, weight)
+    if way == "table":
+        index = torch.arange(20).reshape(4, 5) % 13
+        plain, mixed = mixed_up_scores(model, query, positive, model.entities, weight, index)
+    else:
+        plain, mixed = mixed_up_scores(model, query, positive, negatives, weight)
     for b in range(4):
         for k in range(5):
             negative, share = (negatives[k], weight[k]) if shared else (negatives[b, k], weight[b, k])

@@ -3,16 +3,23 @@ from __future__ import annotations
 import torch
 from scipy.stats import chisquare
 
+from emugraph import KnowledgeGraph
 from emugraph.sampling import Uniform
 
 
-def test_shapes_of_both_ways() -> None:
-    triples = torch.zeros(5, 3, dtype=torch.int64)
-    generator = torch.Generator().manual_seed(0)
-    assert Uniform(9, 4).sample(triples, "tail", generator).shape == (4,)
-    assert Uniform(9, 4, shared=False).sample(triples, "head", generator).shape == (5, 4)
+def test_shapes_of_both_ways(star: KnowledgeGraph, generator: torch.Generator) -> None:
+    assert Uniform(star, 4).sample(star.train, "tail", generator).shape == (4,)
+    assert Uniform(star, 4, shared=False).sample(star.train, "head", generator).shape == (6, 4)
 
 
-def test_every_entity_is_equally_likely() -> None:
-    drawn = Uniform(20, 40_000).sample(torch.zeros(1, 3, dtype=torch.int64), "tail", torch.Generator().manual_seed(0))
-    assert chisquare(torch.bincount(drawn, minlength=20).numpy()).pvalue > 0.01
+def test_every_entity_is_equally_likely(star: KnowledgeGraph, generator: torch.Generator) -> None:
+    for shared in (True, False):
+        drawn = Uniform(star, 40_000, shared=shared).sample(star.train[:1], "tail", generator).flatten()
+        assert chisquare(torch.bincount(drawn, minlength=8).numpy()).pvalue > 0.01
+
+
+def test_every_entity_but_known_answers(star: KnowledgeGraph, generator: torch.Generator) -> None:
+    drawn = Uniform(star, 30_000, filtered=True).sample(star.train[:1], "tail", generator)
+    counts = torch.bincount(drawn[0], minlength=8)
+    assert counts[[1, 2, 3]].tolist() == [0, 0, 0]
+    assert chisquare(counts[[0, 4, 5, 6, 7]].numpy()).pvalue > 0.01

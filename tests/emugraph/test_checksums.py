@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from emugraph import EmugraphError
-from emugraph.datasets.checksums import Sums
+from emugraph.checksums import Sums
 
 # Published test values for the empty string and for "abc" (FIPS 180, RFC 1321), and git's id of the empty file.
 EMPTY = {

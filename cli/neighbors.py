@@ -1,0 +1,140 @@
+"""``emugraph neighbors``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from emugraph.cli.output import guarded, note, print_json, print_table, stdout
+
+if TYPE_CHECKING:
+    from emugraph import KnowledgeGraph
+    from emugraph.neighbors import Neighborhood
+
+app = typer.Typer(help="Neighbourhoods that structure-aware negatives are drawn from.", no_args_is_help=True)
+
+Dataset = Annotated[str, typer.Argument(help="A data set's name, or a folder with train/valid/test files.")]
+Hops = Annotated[int, typer.Option("--hops", "-k", help="How far candidates may be, or how long walks are.")]
+Walks = Annotated[
+    int, typer.Option("--walks", "-w", help="Random walks from each entity; 0 for all entities within reach.")
+]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of the walks.")]
+MaxMemory = Annotated[
+    str | None,
+    typer.Option("--max-memory", help="Refuse beyond this, as 8GB. [default: half the memory]", show_default=False),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command("precompute")
+@guarded
+def precompute(
+    dataset: Dataset = "wn18rr",
+    hops: Hops = 3,
+    walks: Walks = 0,
+    seed: Seed = 0,
+    max_memory: MaxMemory = None,
+    json: Json = False,
+) -> None:
+    """Compute the neighbourhood of every entity into the cache; nothing happens if it is there.
+
+    Example: emugraph neighbors precompute wn18rr --hops 3
+    """
+    from emugraph.neighbors import stored_at
+
+    kg, found = _neighborhood(dataset, hops, walks, seed, max_memory)
+    place = stored_at(kg, hops, walks=walks, seed=seed)
+    if json:
+        print_json({"dataset": kg.name, **found.statistics(), "where": str(place)})
+    else:
+        stdout.print(
+            f"{escape(kg.name)}: {len(found.candidates):,} candidates of {found.num_entities:,} entities, "
+            f"in {escape(str(place))}",
+            soft_wrap=True,
+        )
+
+
+@app.command("show")
+@guarded
+def show(
+    dataset: Dataset,
+    entity: Annotated[str, typer.Argument(help="An entity's label, or its name where only one has it.")],
+    hops: Hops = 3,
+    walks: Walks = 0,
+    seed: Seed = 0,
+    max_memory: MaxMemory = None,
+    limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Print so many candidates; 0 for all.")] = 50,
+    json: Json = False,
+) -> None:
+    """Print the candidates of an entity.
+
+    Example: emugraph neighbors show wn18rr 02084071 --hops 1
+    """
+    from emugraph import load_dataset
+
+    load_dataset(dataset).entity_id(entity)  # so that a mistake shows before anything is computed
+    kg, found = _neighborhood(dataset, hops, walks, seed, max_memory)
+    asked = kg.entity_id(entity)
+    candidates = found.of(asked).tolist()
+    shown = candidates[:limit] if limit else candidates
+    if json:
+        print_json({
+            "dataset": kg.name, "entity": kg.entities[asked], "hops": hops, "walks": walks,
+            "count": len(candidates), "candidates": [kg.entities[i] for i in shown],
+        })  # fmt: skip
+        return
+    for candidate in shown:
+        stdout.print(escape(kg.display(candidate)), soft_wrap=True)
+    left = (
+        f", {len(candidates) - len(shown):,} not printed (--limit 0 prints all)" if len(shown) < len(candidates) else ""
+    )
+    note(f"{kg.display(asked)}: {len(candidates):,} candidates{left}")
+
+
+@app.command("stats")
+@guarded
+def stats(
+    dataset: Dataset = "wn18rr",
+    hops: Hops = 3,
+    walks: Walks = 0,
+    seed: Seed = 0,
+    max_memory: MaxMemory = None,
+    json: Json = False,
+) -> None:
+    """Print how many candidates entities have.
+
+    Example: emugraph neighbors stats wn18rr --hops 2
+    """
+    kg, found = _neighborhood(dataset, hops, walks, seed, max_memory)
+    figures: dict[str, Any] = found.statistics()
+    if json:
+        print_json({"dataset": kg.name, **figures})
+    else:
+        print_table(f"{kg.name}, candidates of an entity", ["", ""], [[k, f"{v:,}"] for k, v in figures.items()])
+
+
+def _neighborhood(
+    dataset: str, hops: int, walks: int, seed: int, max_memory: str | None
+) -> tuple[KnowledgeGraph, Neighborhood]:
+    from emugraph import load_dataset
+    from emugraph.cli.progress import counting
+    from emugraph.environment import parse_bytes
+    from emugraph.neighbors import neighborhood
+    from emugraph.neighbors.size import check_reach
+
+    check_reach(hops, walks)
+    bound = None if max_memory is None else parse_bytes(max_memory)
+    kg = load_dataset(dataset)
+    with counting("entities", kg.num_entities) as advance:
+        found = neighborhood(
+            kg,
+            hops,
+            walks=walks,
+            seed=seed,
+            max_memory=bound,
+            on_estimate=lambda expected: note(str(expected)),
+            advance=advance,
+        )
+    return kg, found

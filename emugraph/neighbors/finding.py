@@ -1,0 +1,86 @@
+"""Finding candidates: powers of the sparse adjacency matrix, or random walks.
+
+Both give, block by block of entities, the number of candidates of each and the candidates themselves, so that the
+working memory is bounded whatever the graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import scipy.sparse
+import torch
+
+from emugraph.graph import KnowledgeGraph
+
+if TYPE_CHECKING:
+    import dgl
+
+Block = tuple[np.ndarray, np.ndarray]
+"""Numbers of candidates (n,) of the block's entities, and the candidates, int32, ascending for each entity."""
+
+BLOCK = 1 << 24  # pairs of entities that one block may hold
+
+
+def undirected(kg: KnowledgeGraph) -> dgl.DGLGraph:
+    """The training triples as a DGL graph without relations and directions: each edge both ways, once, no loops."""
+    from emugraph._dgl import dgl
+
+    heads, tails = kg.homogeneous.edges()
+    both = dgl.graph((torch.cat([heads, tails]), torch.cat([tails, heads])), num_nodes=kg.num_entities)
+    return dgl.to_simple(dgl.remove_self_loop(both), return_counts=None)
+
+
+def adjacency(graph: dgl.DGLGraph) -> scipy.sparse.csr_array:
+    """The adjacency matrix of a DGL graph, boolean, with columns in ascending order."""
+    starts, columns, _ = graph.adj_tensors("csr")
+    ones = np.ones(len(columns), dtype=np.bool_)
+    size = graph.num_nodes()
+    matrix = scipy.sparse.csr_array((ones, columns.numpy(), starts.numpy()), shape=(size, size))
+    matrix.sort_indices()
+    return matrix
+
+
+def within_hops(graph: dgl.DGLGraph, entities: np.ndarray, hops: int) -> Iterator[Block]:
+    """All entities within so many hops of each entity, itself left out, by powers of the adjacency matrix."""
+    size = graph.num_nodes()
+    step = (adjacency(graph) + scipy.sparse.eye_array(size, dtype=np.bool_, format="csr")).tocsr()
+    for block in _blocks(entities, size):
+        reached = step[block]
+        for _ in range(hops - 1):
+            reached = reached @ step
+        reached.sort_indices()
+        rows = np.repeat(block, np.diff(reached.indptr))
+        yield np.diff(reached.indptr) - 1, reached.indices[reached.indices != rows].astype(np.int32, copy=False)
+
+
+def walk_ends(graph: dgl.DGLGraph, entities: np.ndarray, hops: int, walks: int, seed: int) -> Iterator[Block]:
+    """The entities at which random walks of so many steps end, each once, the start left out.
+
+    Each of an entity's walks begins at the entity. DGL's own random numbers are seeded with ``seed``.
+    """
+    from emugraph._dgl import dgl
+
+    dgl.seed(seed)
+    graph = graph.int()
+    graph.create_formats_()
+    for block in _blocks(entities, walks):
+        starts = torch.from_numpy(block).to(graph.idtype).repeat_interleave(walks)
+        traces, _ = dgl.sampling.random_walk(graph, starts, length=hops)
+        ends = np.sort(traces[:, -1].numpy().reshape(len(block), walks), axis=1)
+        fresh = (ends >= 0) & (ends != block[:, None])  # -1: an entity without neighbours
+        fresh[:, 1:] &= ends[:, 1:] != ends[:, :-1]
+        yield fresh.sum(axis=1), ends[fresh].astype(np.int32, copy=False)
+
+
+def find(graph: dgl.DGLGraph, entities: np.ndarray, hops: int, walks: int, seed: int) -> Iterator[Block]:
+    """The candidates of entities: within ``hops``, or where ``walks`` is not 0, those that walks of ``hops`` reach."""
+    return walk_ends(graph, entities, hops, walks, seed) if walks else within_hops(graph, entities, hops)
+
+
+def _blocks(entities: np.ndarray, width: int) -> Iterator[np.ndarray]:
+    """Consecutive blocks of entities, each with ``BLOCK`` pairs at most where an entity has ``width`` of them."""
+    count = max(1, BLOCK // max(1, width))
+    return (entities[start : start + count] for start in range(0, len(entities), count))

@@ -1,0 +1,99 @@
+"""Keeping training triples out of the negatives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from emugraph.graph import KnowledgeGraph
+from emugraph.known import KnownAnswers
+from emugraph.models.base import SIDES, Side
+
+TRIES = 10
+"""How often a negative is drawn again before any entity that makes no training triple takes its place."""
+
+Redraw = Callable[[Tensor], Tensor]
+"""For rows of the batch (M,) another negative of each, (M,)."""
+
+
+class KnownTriples:
+    """The training triples, to be recognised among negatives for a whole batch at once.
+
+    Args:
+        kg: the graph.
+    """
+
+    def __init__(self, kg: KnowledgeGraph) -> None:
+        self.num_entities = kg.num_entities
+        self.answers = {side: KnownAnswers(kg.train, kg.num_relations, side) for side in SIDES}
+        self._pairs: dict[Side, Tensor] = {}
+        self._gaps: dict[Side, Tensor] = {}
+        self._index()
+
+    def _index(self) -> None:
+        """One ascending number for each known (query, answer), and for each the entities that are unknown before it."""
+        for side, known in self.answers.items():
+            counts = known.starts.diff()
+            slots = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
+            place = torch.arange(len(slots), device=counts.device) - known.starts[slots]
+            self._pairs[side] = slots * self.num_entities + known.answers
+            self._gaps[side] = self._pairs[side] - place
+
+    def to(self, device: torch.device) -> KnownTriples:
+        """The same on another device, in place."""
+        for known in self.answers.values():
+            known.to(device)
+        self._index()
+        return self
+
+    def contain(self, entities: Tensor, triples: Tensor, side: Side) -> Tensor:
+        """Whether entities (B, K), in the place of the side of triples (B, 3), make training triples, bool (B, K)."""
+        slot, found = self.answers[side].slots(triples)
+        pairs = self._pairs[side]
+        if not len(pairs):
+            return torch.zeros_like(entities, dtype=torch.bool)
+        asked = (slot * self.num_entities).unsqueeze(1) + entities
+        place = torch.searchsorted(pairs, asked).clamp_max_(len(pairs) - 1)
+        return (pairs[place] == asked) & found.unsqueeze(1)
+
+    def replace(
+        self, negatives: Tensor, triples: Tensor, side: Side, redraw: Redraw, generator: torch.Generator | None
+    ) -> Tensor:
+        """Negatives without training triples: what makes one is drawn again a few times, then from all that makes none.
+
+        Only where every entity makes a training triple does one stay.
+
+        Args:
+            negatives: entity ids (B, K); changed in place.
+            triples: their positives (B, 3).
+            side: the side that is corrupted.
+            redraw: draws another negative for each of some rows.
+            generator: the source of random numbers.
+        """
+        rows, columns = self.contain(negatives, triples, side).nonzero(as_tuple=True)
+        for _ in range(TRIES):
+            if not len(rows):
+                return negatives
+            again = redraw(rows)
+            negatives[rows, columns] = again
+            still = self.contain(again.unsqueeze(1), triples[rows], side)[:, 0]
+            rows, columns = rows[still], columns[still]
+        if len(rows):
+            negatives[rows, columns] = self.draw_unknown(triples[rows], side, generator)
+        return negatives
+
+    def draw_unknown(self, triples: Tensor, side: Side, generator: torch.Generator | None) -> Tensor:
+        """For each triple an entity that makes no training triple, each with the same probability, (B,); any entity
+        where all of them do."""
+        known = self.answers[side]
+        slot, found = known.slots(triples)
+        start = known.starts[slot]
+        count = torch.where(found, known.starts[slot + 1] - start, 0)
+        unknown = self.num_entities - count
+        choices = torch.where(unknown > 0, unknown, self.num_entities)
+        rank = torch.empty_like(slot).random_(0, 2**32, generator=generator).mul_(choices).bitwise_right_shift_(32)
+        # The entity of a rank among the unknown ones: as many known ones lie before it as have no more gaps than it.
+        before = torch.searchsorted(self._gaps[side], slot * self.num_entities + rank, right=True) - start
+        return torch.where(found & (unknown > 0), rank + before, rank)

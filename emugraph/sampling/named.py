@@ -1,0 +1,62 @@
+"""Samplers by name: "khop", or mixtures such as "0.5*khop + 0.5*uniform"."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from emugraph.errors import InputError, nearest
+from emugraph.sampling.base import NegativeSampler
+from emugraph.sampling.bernoulli import Bernoulli
+from emugraph.sampling.in_batch import InBatch
+from emugraph.sampling.khop import KHop
+from emugraph.sampling.mixture import Mixture
+from emugraph.sampling.nscaching import NSCaching
+from emugraph.sampling.uniform import Uniform
+from emugraph.sampling.walk import RandomWalk
+
+SAMPLERS: dict[str, type[NegativeSampler]] = {
+    sampler.name: sampler for sampler in (Uniform, Bernoulli, KHop, RandomWalk, NSCaching, InBatch)
+}
+"""All samplers that settings and the command line know, by name."""
+
+_PART = re.compile(r"\s*(?:(?P<share>\d+(?:\.\d+)?|\.\d+)\s*\*)?\s*(?P<name>[a-z][a-z-]*)\s*", re.IGNORECASE)
+
+
+def parse(expression: str) -> list[tuple[float, str]]:
+    """The shares and names in an expression; a share that is left out is 1.
+
+    Raises:
+        InputError: it is no such expression, or names a sampler that does not exist.
+    """
+    parts = []
+    for text in expression.split("+"):
+        match = _PART.fullmatch(text)
+        if match is None:
+            raise InputError(f"{expression!r} names no samplers; give one, or a mixture such as 0.5*khop+0.5*uniform")
+        name, share = match["name"].lower(), float(match["share"] or 1)
+        if name not in SAMPLERS:
+            raise InputError(f"unknown sampler {name!r}; known: {', '.join(SAMPLERS)}.{nearest(name, SAMPLERS)}")
+        if not share > 0:
+            raise InputError(f"the share of {name!r} is 0; leave it out")
+        parts.append((share, name))
+    return parts
+
+
+def shares_by_default(expression: str) -> bool:
+    """Whether one set of negatives serves a batch, unless something else is asked for."""
+    return all(SAMPLERS[name].can_share for _, name in parse(expression))
+
+
+def build(expression: str, k: int, make: Callable[[type[NegativeSampler], int], NegativeSampler]) -> NegativeSampler:
+    """The sampler of an expression.
+
+    Args:
+        expression: a name, or shares and names.
+        k: negatives for each positive, K.
+        make: makes a sampler of a class with a number of negatives.
+    """
+    parts = [(share, SAMPLERS[name]) for share, name in parse(expression)]
+    if len(parts) == 1:
+        return make(parts[0][1], k)
+    return Mixture([(share, make(sampler, k)) for share, sampler in parts], k)

@@ -1,0 +1,171 @@
+"""What holds of every sampler, and of samplers in DGL's pipelines."""
+
+from __future__ import annotations
+
+import inspect
+
+import pytest
+import torch
+
+import emugraph.sampling as sampling
+from emugraph import InputError, KnowledgeGraph
+from emugraph._dgl import dgl
+from emugraph.models import SIDES
+from emugraph.sampling import SAMPLERS, KHop, Mixture, NegativeSampler, Uniform
+
+EVERY = sorted(SAMPLERS)
+
+
+def make(name: str, kg: KnowledgeGraph, **options: object) -> NegativeSampler:
+    return SAMPLERS[name](kg, k=5, **options)  # type: ignore[arg-type]
+
+
+def test_no_sampler_is_missing() -> None:
+    written = {
+        value
+        for value in vars(sampling).values()
+        if inspect.isclass(value) and issubclass(value, NegativeSampler) and not inspect.isabstract(value)
+    }
+    assert written - {sampling.EveryEntity, sampling.Mixture} == set(SAMPLERS.values())
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("side", SIDES)
+def test_shapes_ids_and_seeds(name: str, side: str, grid: KnowledgeGraph) -> None:
+    sampler = make(name, grid)
+    batch = grid.train[:7]
+    drawn = sampler.sample(batch, side, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    assert drawn.shape == ((5,) if sampler.shared else (7, 5))
+    assert drawn.dtype == torch.int64
+    assert 0 <= int(drawn.min()) <= int(drawn.max()) < grid.num_entities
+    again = sampler.sample(batch, side, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    other = sampler.sample(batch, side, torch.Generator().manual_seed(1))  # type: ignore[arg-type]
+    assert torch.equal(drawn, again)
+    assert not torch.equal(drawn, other)
+    assert sampler.shared == SAMPLERS[name].can_share
+    assert name == sampler.name
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("side", SIDES)
+def test_filtered_negatives_make_no_training_triple(name: str, side: str, star: KnowledgeGraph) -> None:
+    known = {tuple(triple) for triple in star.train.tolist()}
+    sampler = SAMPLERS[name](star, k=300, filtered=True)
+    assert not sampler.shared
+    drawn = sampler.sample(star.train, side, torch.Generator().manual_seed(0))  # type: ignore[arg-type]
+    for (head, relation, tail), row in zip(star.train.tolist(), drawn.tolist(), strict=True):
+        made = {(head, relation, entity) if side == "tail" else (entity, relation, tail) for entity in row}
+        assert not made & known
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_unfiltered_negatives_may_make_one(name: str, star: KnowledgeGraph) -> None:
+    known = {tuple(triple) for triple in star.train.tolist()}
+    sampler = SAMPLERS[name](star, k=300, filtered=False, shared=False)
+    drawn = sampler.sample(star.train, "tail", torch.Generator().manual_seed(0))
+    made = {(h, r, e) for (h, r, _), row in zip(star.train.tolist(), drawn.tolist(), strict=True) for e in row}
+    assert made & known
+
+
+@pytest.mark.parametrize("name", EVERY)
+@pytest.mark.parametrize("corrupt", ["tail", "head", "both"])
+def test_dgl_asks_for_edges_of_a_homogeneous_graph(name: str, corrupt: str, grid: KnowledgeGraph) -> None:
+    graph, edges = grid.homogeneous, torch.tensor([3, 0, 40])
+    sampler = make(name, grid, corrupt=corrupt, filtered=True)
+    heads, tails = sampler(graph, edges)
+    assert heads.shape == tails.shape == (15,)
+    true_heads, true_tails = (ids.repeat_interleave(5) for ids in graph.find_edges(edges))
+    same_head, same_tail = heads == true_heads, tails == true_tails
+    assert (same_head ^ same_tail).all()  # one side is corrupted, the other is not
+    if corrupt != "both":
+        assert (same_head if corrupt == "tail" else same_tail).all()
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_dgl_asks_for_edges_of_a_heterograph(name: str, grid: KnowledgeGraph) -> None:
+    graph = grid.graph
+    asked = {("entity", "down", "entity"): torch.tensor([0, 5]), "right": torch.tensor([2]), "empty": torch.tensor([])}
+    del asked["empty"]
+    pairs = make(name, grid, corrupt="tail")(graph, asked)
+    assert set(pairs) == {("entity", "down", "entity"), ("entity", "right", "entity")}
+    heads, tails = pairs["entity", "down", "entity"]
+    assert (
+        heads.tolist()
+        == graph.find_edges(asked["entity", "down", "entity"], etype="down")[0].repeat_interleave(5).tolist()
+    )
+    assert len(tails) == 10
+
+
+def test_dgl_gets_the_graphs_own_type_of_ids(grid: KnowledgeGraph) -> None:
+    heads, tails = Uniform(grid, 2)(grid.homogeneous.int(), torch.tensor([0], dtype=torch.int32))
+    assert heads.dtype == tails.dtype == torch.int32
+
+
+def test_dgl_draws_each_edge_its_own_from_torchs_seed(grid: KnowledgeGraph) -> None:
+    sampler, edges = Uniform(grid, 8), torch.arange(20)
+    assert sampler.shared
+    torch.manual_seed(3)
+    one = sampler(grid.homogeneous, edges)[1]
+    torch.manual_seed(3)
+    assert torch.equal(one, sampler(grid.homogeneous, edges)[1])
+    assert len({tuple(row) for row in one.view(20, 8).tolist()}) == 20
+
+
+def test_relations_that_dgls_graph_does_not_tell(grid: KnowledgeGraph) -> None:
+    heads, relations, tails = grid.train.unbind(dim=1)
+    bare = dgl.graph((heads, tails), num_nodes=grid.num_entities)
+    edges = torch.tensor([0, 1])
+    assert len(KHop(grid, k=3, filtered=False)(bare, edges)[0]) == 6  # relations are not needed
+    with pytest.raises(InputError, match=r"needs the relation of edges of type '_E'.*graph.edata\[\"relation\"\]"):
+        KHop(grid, k=3)(bare, edges)
+    bare.edata[dgl.ETYPE] = relations
+    assert len(KHop(grid, k=3)(bare, edges)[0]) == 6
+
+
+def test_nodes_that_are_not_the_entities(grid: KnowledgeGraph, star: KnowledgeGraph) -> None:
+    with pytest.raises(InputError, match=r"the graph has 60 nodes of type '_N', but the sampler's has 8 entities"):
+        Uniform(star)(grid.homogeneous, torch.tensor([0]))
+
+
+@pytest.mark.filterwarnings("ignore:Dataloader CPU affinity")
+def test_a_sampler_in_dgls_data_loader(grid: KnowledgeGraph) -> None:
+    """The pipeline of the README, with workers' processes too."""
+    loaders = dgl.dataloading.as_edge_prediction_sampler(
+        dgl.dataloading.NeighborSampler([3, 3]), negative_sampler=KHop(grid, hops=2, k=4)
+    )
+    for workers in (0, 1):
+        loader = dgl.dataloading.DataLoader(
+            grid.homogeneous, torch.arange(len(grid.train)), loaders, batch_size=32, num_workers=workers
+        )
+        count = 0
+        for nodes, positive, negative, blocks in loader:
+            assert len(blocks) == 2
+            assert negative.num_edges() == 4 * positive.num_edges()
+            assert torch.equal(blocks[-1].dstdata[dgl.NID], positive.ndata[dgl.NID])
+            assert len(nodes) == blocks[0].num_src_nodes()
+            count += positive.num_edges()
+        assert count == len(grid.train)
+
+
+def test_a_mixture_is_one_too(grid: KnowledgeGraph) -> None:
+    mixture = Mixture([(1, KHop(grid)), (1, Uniform(grid))], 6)
+    heads, _ = mixture(grid.homogeneous, torch.tensor([1, 2]))
+    assert len(heads) == 12
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"k": 0}, "0 negatives a positive"),
+        ({"shared": True, "filtered": True}, "cannot be shared then"),
+        ({"corrupt": "left"}, "the side to corrupt is 'left'; known: tail, head, both"),
+    ],
+)
+def test_values_that_do_not_go_together(star: KnowledgeGraph, options: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Uniform(star, **options)  # type: ignore[arg-type]
+
+
+def test_a_sampler_says_what_it_is(star: KnowledgeGraph) -> None:
+    assert repr(Uniform(star, 7)) == "Uniform(k=7, shared)"
+    assert repr(KHop(star, k=7)) == "KHop(k=7, per positive, filtered)"
