@@ -30,6 +30,7 @@ class KnownTriples:
         self.answers = {side: KnownAnswers(kg.train, kg.num_relations, side) for side in SIDES}
         self._pairs: dict[Side, Tensor] = {}
         self._gaps: dict[Side, Tensor] = {}
+        self._sieves: dict[Side, Tensor] = {}
         self._index()
 
     def _index(self) -> None:
@@ -39,6 +40,9 @@ class KnownTriples:
             slots = torch.repeat_interleave(torch.arange(len(counts), device=counts.device), counts)
             place = torch.arange(len(slots), device=counts.device) - known.starts[slots]
             self._pairs[side] = slots * self.num_entities + known.answers
+            sieve = torch.zeros(1 << max(10, (16 * len(slots)).bit_length()), dtype=torch.bool, device=counts.device)
+            sieve[_places(self._pairs[side], len(sieve))] = True
+            self._sieves[side] = sieve
             self._gaps[side] = self._pairs[side] - place
 
     def to(self, device: torch.device) -> KnownTriples:
@@ -48,15 +52,22 @@ class KnownTriples:
         self._index()
         return self
 
-    def contain(self, entities: Tensor, triples: Tensor, side: Side) -> Tensor:
-        """Whether entities (B, K), in the place of the side of triples (B, 3), make training triples, bool (B, K)."""
+    def find(self, entities: Tensor, triples: Tensor, side: Side) -> tuple[Tensor, Tensor]:
+        """Which entities (B, K), in the place of the side of triples (B, 3), make training triples: rows, columns."""
         slot, found = self.answers[side].slots(triples)
-        pairs = self._pairs[side]
-        if not len(pairs):
-            return torch.zeros_like(entities, dtype=torch.bool)
-        asked = (slot * self.num_entities).unsqueeze(1) + entities
-        place = torch.searchsorted(pairs, asked).clamp_max_(len(pairs) - 1)
-        return (pairs[place] == asked) & found.unsqueeze(1)
+        pairs, sieve = self._pairs[side], self._sieves[side]
+        asked = torch.where(found, slot * self.num_entities, -self.num_entities).unsqueeze(1) + entities
+        # Most are unknown, and most of those fall through the sieve; only what stays in it is looked up.
+        rows, columns = sieve[_places(asked, len(sieve))].nonzero(as_tuple=True)
+        asked = asked[rows, columns]
+        known = pairs[torch.searchsorted(pairs, asked).clamp_max_(max(0, len(pairs) - 1))] == asked
+        return rows[known], columns[known]
+
+    def contain(self, entities: Tensor, triples: Tensor, side: Side) -> Tensor:
+        """The same as a mask, bool (B, K)."""
+        mask = torch.zeros_like(entities, dtype=torch.bool)
+        mask[self.find(entities, triples, side)] = True
+        return mask
 
     def replace(
         self, negatives: Tensor, triples: Tensor, side: Side, redraw: Redraw, generator: torch.Generator | None
@@ -72,13 +83,13 @@ class KnownTriples:
             redraw: draws another negative for each of some rows.
             generator: the source of random numbers.
         """
-        rows, columns = self.contain(negatives, triples, side).nonzero(as_tuple=True)
+        rows, columns = self.find(negatives, triples, side)
         for _ in range(TRIES):
             if not len(rows):
                 return negatives
             again = redraw(rows)
             negatives[rows, columns] = again
-            still = self.contain(again.unsqueeze(1), triples[rows], side)[:, 0]
+            still, _ = self.find(again.unsqueeze(1), triples[rows], side)
             rows, columns = rows[still], columns[still]
         if len(rows):
             negatives[rows, columns] = self.draw_unknown(triples[rows], side, generator)
@@ -97,3 +108,8 @@ class KnownTriples:
         # The entity of a rank among the unknown ones: as many known ones lie before it as have no more gaps than it.
         before = torch.searchsorted(self._gaps[side], slot * self.num_entities + rank, right=True) - start
         return torch.where(found & (unknown > 0), rank + before, rank)
+
+
+def _places(numbers: Tensor, size: int) -> Tensor:
+    """Numbers spread over 0..size - 1, a power of two: the highest bits of their product with 2^64 over phi."""
+    return (numbers * -7046029254386353131).bitwise_right_shift_(64 - size.bit_length() + 1).bitwise_and_(size - 1)

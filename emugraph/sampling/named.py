@@ -38,7 +38,7 @@ def parse(expression: str) -> list[tuple[float, str]]:
         if name not in SAMPLERS:
             raise InputError(f"unknown sampler {name!r}; known: {', '.join(SAMPLERS)}.{nearest(name, SAMPLERS)}")
         if not share > 0:
-            raise InputError(f"the share of {name!r} is 0; leave it out")
+            raise InputError(f"the share of the sampler {name!r} is 0; leave it out")
         parts.append((share, name))
     return parts
 

@@ -130,6 +130,16 @@ def test_plain_cross_entropy_is_one_option(folder: Path, tmp_path: Path, emugrap
         (["evaluate", "mine", "--splt", "test"], "No such option"),
         (["trian"], "No such command 'trian'"),
         (["datasets", "show", "fb15k"], "Did you mean 'fb15k-237'"),
+        (["train", "mine", "--sampler", "khob"], "Did you mean 'khop'"),
+        (["train", "mine", "--sampler", "khop", "--sharing", "shared"], "khop draws for each positive"),
+        (["neighbors", "precompute", "wn18r"], "Did you mean 'wn18rr'"),
+        (["neighbors", "precompute", "mine", "--hops", "0"], "hops is 0; give 1 to 100"),
+        (["neighbors", "precompute", "mine", "--walks", "-1"], "walks is -1"),
+        (["neighbors", "precompute", "mine", "--max-memory", "lots"], "'lots' is no amount of memory; give it as 8GB"),
+        (["neighbors", "precompute", "mine", "--max-memory", "10"], "random walks (--walks 1000)"),
+        (["neighbors", "show", "mine"], "Missing argument"),
+        (["neighbors", "show", "mine", "e77777"], "e77777"),
+        (["neighbors", "shw"], "No such command 'shw'"),
     ],
 )
 def test_mistakes_are_one_sentence_and_exit_code_2(
@@ -189,6 +199,34 @@ def test_ctrl_c_keeps_the_best_weights(folder: Path, tmp_path: Path, emugraph: C
     assert emugraph("evaluate", "run").returncode == 0
 
 
+def test_neighbors(folder: Path, tmp_path: Path, emugraph: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EMUGRAPH_CACHE", str(tmp_path / "cache"))
+    done = emugraph("neighbors", "precompute", "mine", "--hops", "2", "--json")
+    computed = json.loads(done.stdout)
+    assert "mine, 2 hops: 158 candidates expected" in done.stderr  # 41 in a row: 4 each, but 3 and 2 at the ends
+    assert (computed["entities"], computed["candidates"], computed["most"]) == (41, 158, 4)
+    assert Path(computed["where"]).is_dir()
+    again = emugraph("neighbors", "precompute", "mine", "--hops", "2")
+    assert again.stderr == ""
+    assert "mine: 158 candidates of 41 entities, in " in again.stdout
+    shown = emugraph("neighbors", "show", "mine", "e7", "--hops", "2")
+    assert shown.stdout.split() == ["e5", "e6", "e8", "e9"]
+    assert "e7: 4 candidates" in shown.stderr
+    few = json.loads(emugraph("neighbors", "show", "mine", "e7", "--hops", "2", "--limit", "1", "--json").stdout)
+    assert (few["count"], few["candidates"]) == (4, ["e5"])
+    stats = json.loads(emugraph("neighbors", "stats", "mine", "--hops", "1", "--walks", "100", "--json").stdout)
+    assert (stats["walks"], stats["candidates"], stats["least"], stats["most"]) == (100, 80, 1, 2)
+    assert "median" in emugraph("neighbors", "stats", "mine", "--hops", "2").stdout
+
+
+def test_neighbors_without_a_name_are_wn18rrs(
+    tmp_path: Path, emugraph: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMUGRAPH_CACHE", str(tmp_path / "cache"))
+    done = json.loads(emugraph("neighbors", "precompute", "--json").stdout)
+    assert (done["dataset"], done["hops"], done["candidates"]) == ("wn18rr", 3, 10_911_896)  # as networkx counts them
+
+
 def test_info_prints_versions_and_folders(tmp_path: Path, emugraph: Command) -> None:
     described = json.loads(emugraph("info", "--json").stdout)
     assert {"emugraph", "python", "torch", "dgl"} <= set(described["versions"])
@@ -208,7 +246,10 @@ def test_torch_and_dgl_are_not_loaded_to_answer(arguments: list[str], tmp_path: 
     assert done.returncode == 0, done.stderr
 
 
-@pytest.mark.parametrize("command", [[], ["train"], ["evaluate"], ["info"], ["datasets"], ["datasets", "list"]])
+@pytest.mark.parametrize(
+    "command",
+    [[], ["train"], ["evaluate"], ["info"], ["datasets"], ["datasets", "list"], ["neighbors"], ["neighbors", "show"]],
+)
 def test_every_command_has_help(command: list[str], tmp_path: Path, emugraph: Command) -> None:
     done = emugraph(*command, "--help")
     assert done.returncode == 0

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from emugraph import InputError, Settings, toml
 from emugraph.models import MODELS
+from emugraph.sampling import SAMPLERS
 
 
 def test_unknown_names_come_with_the_nearest() -> None:
@@ -26,6 +27,12 @@ def test_unknown_names_come_with_the_nearest() -> None:
         ("negatives", "evry", "or input should be 'all'"),
         ("negatives", 0, "greater than or equal to 1"),
         ("schedule", "cosine", "'constant' or 'linear'"),
+        ("sampler", "kop", "unknown sampler 'kop'; known: uniform, bernoulli, khop"),
+        ("sampler", "0*khop", "the share of the sampler 'khop' is 0"),
+        ("sampler", "khop+", "names no samplers"),
+        ("sampler", 3, "valid string"),
+        ("sides", "left", "'in-turn' or 'by-relation'"),
+        ("hops", 0, "greater than or equal to 1"),
         ("model", "transx", "unknown model 'transx'. Did you mean 'transe'"),
     ],
 )
@@ -42,9 +49,35 @@ def test_negatives_as_the_command_line_gives_them() -> None:
     assert Settings.create({"negatives": "all"}).negatives == "all"
 
 
-def test_the_model_is_named_in_its_help() -> None:
-    description = Settings.model_fields["model"].description or ""
-    assert all(name in description for name in MODELS)
+def test_models_and_samplers_are_named_in_their_help() -> None:
+    for setting, names in (("model", MODELS), ("sampler", SAMPLERS)):
+        description = Settings.model_fields[setting].description or ""
+        assert all(name in description for name in names)
+
+
+def test_sharing_is_the_samplers_own_unless_given() -> None:
+    assert Settings.create({}).sharing == "shared"
+    assert Settings.create({"sharing": "per-positive"}).sharing == "per-positive"
+    assert Settings.create({"filtered": True}).sharing == "per-positive"
+    for sampler in ("khop", "walk", "nscaching", "0.5*khop+0.5*uniform"):
+        assert Settings.create({"sampler": sampler}).sharing == "per-positive"
+    for sampler in ("bernoulli", "in-batch", "2*in-batch + uniform", "UNIFORM"):
+        assert Settings.create({"sampler": sampler}).sharing == "shared"
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"sampler": "khop", "sharing": "shared"}, "khop draws for each positive"),
+        ({"filtered": True, "sharing": "shared"}, "only negatives of each positive's own can be filtered"),
+        ({"negatives": "all", "sampler": "khop"}, "negatives = all is every entity"),
+        ({"negatives": "all", "filtered": True}, "negatives = all is every entity"),
+        ({"negatives": "all", "sharing": "per-positive"}, "negatives = all is every entity"),
+    ],
+)
+def test_sampler_settings_that_do_not_go_together(values: dict[str, object], message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Settings.create(values)
 
 
 def test_file_with_a_mistake_is_named(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import emugraph
@@ -13,7 +15,8 @@ from emugraph import EmugraphError, InputError, KnowledgeGraph, Settings, kernel
 from emugraph.losses import cross_entropy
 from emugraph.models import MODELS, SIDES
 from emugraph.presets import PLAIN
-from emugraph.training import Callback, Trainer
+from emugraph.sampling import SAMPLERS, SidesByRelation
+from emugraph.training import Callback, Trainer, build_sampler, distinct
 
 SMALL: dict[str, Any] = {
     "dim": 16,
@@ -37,6 +40,84 @@ def test_every_entity_as_a_negative(mixing: str, grid: KnowledgeGraph, tmp_path:
     run = emugraph.train(grid, "distmult", output=tmp_path / "run", mixing=mixing, **{**SMALL, "negatives": "all"})
     assert run.evaluate("train")["mrr"] > 0.6
     assert emugraph.load(run.path).settings.negatives == "all"
+
+
+@pytest.mark.parametrize("sampler", [*sorted(SAMPLERS), "0.5*khop+0.5*uniform"])
+@pytest.mark.parametrize("emu", [True, False])
+def test_every_sampler_trains(
+    sampler: str, emu: bool, grid: KnowledgeGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Hard negatives alone say little of entities far away, so that less is asked of them."""
+    monkeypatch.setenv("EMUGRAPH_CACHE", str(tmp_path / "cache"))
+    settings = {**SMALL, "sampler": sampler, "hops": 3, "walks": 50, "cache_size": 10}
+    run = emugraph.train(grid, "distmult", emu=emu, output=tmp_path / "run", **settings)
+    assert run.evaluate("train")["mrr"] > 0.3
+    assert emugraph.load(run.path).settings.sampler == sampler
+
+
+def test_sampler_settings_reach_the_sampler(
+    grid: KnowledgeGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EMUGRAPH_CACHE", str(tmp_path / "cache"))
+
+    def made(**values: Any) -> Any:
+        return build_sampler(grid, Settings(negatives=7, seed=3, **values))
+
+    khop = made(sampler="khop", hops=4, filtered=False)
+    assert (khop.k, khop.near.hops, khop.near.walks, khop.filtered) == (7, 4, 0, False)
+    walk = made(sampler="walk", hops=2, walks=9)
+    assert (walk.near.hops, walk.near.walks, walk.near.seed, walk.filtered) == (2, 9, 3, True)
+    caching = made(sampler="nscaching", cache_size=5, cache_candidates=6, cache_update="top", cache_every=2)
+    assert (caching.cache_size, caching.candidates, caching.update, caching.update_every) == (5, 6, "top", 2)
+    assert caching.head_probability is not None
+    assert made(sampler="nscaching", sides="in-turn").head_probability is None
+    assert made(sampler="uniform", sides="by-relation").head_probability is not None
+    assert made(sampler="uniform", filtered=True).shared is False
+    mixture = made(sampler="1*khop + 3*in-batch")
+    assert [(type(s).name, s.k) for s in mixture.samplers] == [("khop", 2), ("in-batch", 5)]
+
+
+def test_sides_by_relation_are_as_often_as_their_probability(grid: KnowledgeGraph) -> None:
+    trainer = Trainer(grid, Settings(dim=4, negatives=3, sampler="bernoulli", batch_size=20), torch.device("cpu"))
+    trainer.sampler.head_probability = None  # that it is the batches that follow it
+    assert isinstance(trainer.batches, SidesByRelation)
+    sides = [trainer.batches.next()[1] for _ in range(200)]
+    assert 60 < sides.count("head") < 140  # both relations of the grid are one to one
+
+
+def test_caches_are_updated_with_the_weights_as_they_are(grid: KnowledgeGraph) -> None:
+    """Rows that no step has used for a while are brought up to date before they are scored."""
+    trainer = Trainer(grid, Settings(model="complex", dim=4, negatives=2, batch_size=2), torch.device("cpu"))
+    for _ in range(30):
+        trainer.step()
+    triples, candidates = grid.train[:5], torch.arange(60).expand(5, 60)
+    for side in SIDES:
+        found = trainer.score(triples, candidates, side)
+        trainer.finish()
+        known = triples[:, 0 if side == "tail" else 2]
+        expected = trainer.model.score(trainer.model.ask(known, triples[:, 1], side), trainer.model.entities)
+        assert torch.allclose(found, expected, atol=1e-6)
+        assert not found.requires_grad
+
+
+def test_cached_negatives_score_higher_than_uniform_ones(grid: KnowledgeGraph) -> None:
+    settings = Settings(model="distmult", sampler="nscaching", cache_size=10, mixing="none", beta=0, **SMALL)
+    trainer = Trainer(grid, settings, torch.device("cpu"))
+    for _ in range(200):
+        trainer.step()
+    triples = grid.train[:40]
+    uniform = torch.randint(60, (40, 500), generator=trainer.generator)
+    cached = trainer.sampler.sample(triples, "tail", trainer.generator)
+    assert trainer.score(triples, cached, "tail").mean() > trainer.score(triples, uniform, "tail").mean()
+
+
+@given(st.lists(st.integers(0, 9), max_size=30))
+def test_distinct_is_unique(ids: list[int]) -> None:
+    given_ids = torch.tensor(ids, dtype=torch.int64)
+    found, places = distinct(given_ids, 10)
+    expected, inverse = torch.unique(given_ids, return_inverse=True)
+    assert torch.equal(found, expected)
+    assert torch.equal(places, inverse)
 
 
 def test_a_seed_fixes_the_run(grid: KnowledgeGraph, tmp_path: Path) -> None:
