@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from emugraph.reproduction.running import Status
 
 FILTERS = "Only these cells"
+RESULTS = Path("benchmarks/results")
 
 
 @guarded
@@ -22,7 +24,7 @@ def reproduce(
     experiment: Annotated[
         list[str] | None,
         typer.Argument(
-            help="table2, table3, larger, negatives, sensitivity, label-smoothing, masks or beyond. "
+            help="table2, table3, larger, samplers, negatives, sensitivity, label-smoothing, masks or beyond. "
             "[default: table2 table3]",
             show_default=False,
         ),
@@ -47,9 +49,17 @@ def reproduce(
     seed: Annotated[
         list[int] | None, typer.Option("--seed", help="Seed; may be repeated.", rich_help_panel=FILTERS)
     ] = None,
-    results: Annotated[Path, typer.Option("--results", help="The file of results, one line a run.")] = Path(
-        "benchmarks/results/paper.jsonl"
-    ),
+    sampler: Annotated[
+        list[str] | None, typer.Option("--sampler", help="Sampler; may be repeated.", rich_help_panel=FILTERS)
+    ] = None,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results",
+            help="The file of results, one line a run. [default: benchmarks/results/paper.jsonl, or samplers.jsonl]",
+            show_default=False,
+        ),
+    ] = None,
     report: Annotated[Path, typer.Option("--report", help="The report that is written.")] = Path("RESULTS.md"),
     list_: Annotated[bool, typer.Option("--list", help="List the cells and how they stand; run nothing.")] = False,
     report_only: Annotated[bool, typer.Option("--report-only", help="Write the report; run nothing.")] = False,
@@ -84,8 +94,11 @@ def reproduce(
         method=method or (),
         dim=dim or (),
         seed=seed or (),
+        sampler=sampler or (),
     )
-    standing = status(cells, results)
+    files = [results] if results is not None else [RESULTS / name for name in experiments.FILES]
+    written = {cell.key: results or RESULTS / group.file for group in reversed(chosen) for cell in group.cells}
+    standing = status(cells, *files)
     if list_:
         _print_list(standing, json)
         return
@@ -94,14 +107,18 @@ def reproduce(
     if not report_only:
         _say_what_is_open(standing)
         try:
-            failed = _run([entry.cell for entry in standing], results, minutes, keep, device)
+            started = time.monotonic()
+            for file in dict.fromkeys(written[entry.cell.key] for entry in standing):
+                mine = [entry.cell for entry in standing if written[entry.cell.key] == file]
+                left = None if minutes is None else max(0.0, minutes - (time.monotonic() - started) / 60)
+                failed += _run(mine, file, files, left, keep, device)
         except KeyboardInterrupt:
             interrupted = True
-        standing = status(cells, results)
-    write_report(report, experiments.build(), results)
+        standing = status(cells, *files)
+    write_report(report, experiments.build(), files)
     states = _count(standing)
     if json and not interrupted:
-        print_json({"results": str(results), "report": str(report), **states, "failed": failed})
+        print_json({"results": [str(file) for file in files], "report": str(report), **states, "failed": failed})
     note(f"report: {report}")
     if interrupted:
         fail(f"interrupted; {_done(states)} and stay; the same command goes on from there", INTERRUPTED)
@@ -112,7 +129,9 @@ def reproduce(
         note(f"{_done(states)}; the same command goes on from there")
 
 
-def _run(cells: list[Cell], results: Path, minutes: float | None, keep: Path | None, device: str) -> list[str]:
+def _run(
+    cells: list[Cell], results: Path, others: list[Path], minutes: float | None, keep: Path | None, device: str
+) -> list[str]:
     """Run the open cells with progress; returns the titles of those that failed."""
     from emugraph.cli.progress import TrainingProgress, prepare
     from emugraph.reproduction.running import run_cells
@@ -121,7 +140,9 @@ def _run(cells: list[Cell], results: Path, minutes: float | None, keep: Path | N
     progress = TrainingProgress(name_folder=False)
     failed = []
     try:
-        for outcome in run_cells(cells, results, minutes=minutes, keep=keep, device=device, callbacks=[progress]):
+        for outcome in run_cells(
+            cells, results, others=others, minutes=minutes, keep=keep, device=device, callbacks=[progress]
+        ):
             progress.close()
             note(str(outcome))
             if outcome.error is not None:

@@ -18,6 +18,7 @@ from emugraph._version import __version__
 from emugraph.errors import EmugraphError, InputError
 
 if TYPE_CHECKING:
+    from emugraph._dgl import dgl
     from emugraph.evaluation import evaluate
     from emugraph.graph import KnowledgeGraph, load_dataset
     from emugraph.runs import Run, load
@@ -34,6 +35,7 @@ __all__ = [
     "Settings",
     "Vocabulary",
     "__version__",
+    "dgl",
     "evaluate",
     "load",
     "load_dataset",
@@ -46,6 +48,7 @@ _HOME = {
     "Run": "runs",
     "Settings": "settings",
     "Vocabulary": "vocabulary",
+    "dgl": "_dgl",
     "evaluate": "evaluation",
     "load": "runs",
     "load_dataset": "graph",

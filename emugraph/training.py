@@ -21,7 +21,7 @@ from emugraph.losses import power_penalty
 from emugraph.models import Model, Side, model_class
 from emugraph.objective import build_objective, negative_scores
 from emugraph.optimizers import DeferredAdam
-from emugraph.presets import PLAIN, find_preset
+from emugraph.presets import PLAIN, Method, find_preset
 from emugraph.runs import Run
 from emugraph.sampling import (
     EveryEntity,
@@ -222,18 +222,28 @@ def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
     return torch.optim.Adam(model.parameters(), lr=settings.learning_rate, fused=True)
 
 
+_FOR_SHARED = ("batch_size", "negatives", "mask_run")
+
+
 def resolve_settings(
     kg: KnowledgeGraph, model: str, changes: dict[str, Any], *, emu: bool = True
 ) -> tuple[Settings, bool]:
     """The preset of data set, model and method, if there is one, with changes on top; and whether there was one.
 
     Negatives that are mixed by the changes are EMU, whatever ``emu`` says. Changes that name a dimension take the
-    preset of that dimension, and the other settings of the model's first preset where it has none.
+    preset of that dimension, and the other settings of the model's first preset where it has none. Those that name a
+    sampler take the preset for it; where it has none, the uniform one's but for the numbers of positives and negatives,
+    which are meant for negatives that a batch shares.
     """
     name = model_class(model).name
     emu = emu or changes.get("mixing", "none") != "none"
-    preset = find_preset(kg.name, name, "emu" if emu else "plain", changes.get("dim"))
-    return Settings.create({**({} if emu else PLAIN), **(preset or {}), **changes, "model": name}), preset is not None
+    method: Method = "emu" if emu else "plain"
+    asked = kg.name, name, method, changes.get("dim")
+    sampler = changes.get("sampler", "uniform")
+    preset = find_preset(*asked, sampler)
+    if preset is None and sampler != "uniform":
+        preset = {key: value for key, value in (find_preset(*asked) or {}).items() if key not in _FOR_SHARED}
+    return Settings.create({**({} if emu else PLAIN), **(preset or {}), **changes, "model": name}), bool(preset)
 
 
 def train(

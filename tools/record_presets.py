@@ -1,11 +1,11 @@
 """Write into each preset, and into README.md, what their settings reached, from the results of ``emugraph reproduce``.
 
-    python -m tools.record_presets [--results benchmarks/results/paper.jsonl]
+    python -m tools.record_presets [--results benchmarks/results/paper.jsonl benchmarks/results/samplers.jsonl]
 
 A preset's ``measured`` table holds the means over its seeds of the test figures and of the validation MRR, the seeds,
 the steps, the median seconds, the machine, the version and the command. One whose settings have no result loses what
 stands there, which other settings reached, and is named. README.md's table of figures has a row for each preset with
-EMU that is measured.
+EMU and uniform negatives that is measured.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from emugraph import toml
 from emugraph.files import write_text
 from emugraph.presets import PLAIN, read_presets
 from emugraph.reproduction.cells import title_of
-from emugraph.reproduction.experiments import DATASETS, MODELS
+from emugraph.reproduction.experiments import DATASETS, FILES, MODELS
 from emugraph.reproduction.report import markdown_table
 from emugraph.reproduction.results import Result, by_run, read_results
 from emugraph.settings import Settings
@@ -46,6 +46,7 @@ def measured(results: list[Result]) -> dict[str, Any]:
     }
     dim = "" if first.dim == 100 else f" --dim {first.dim}"
     method = " --no-emu" if first.settings["mixing"] == "none" else ""
+    sampler = "" if first.sampler == "uniform" else f" --sampler {first.sampler}"
     return {
         **{name: round(statistics.fmean(values), 4) for name, values in figures.items() if values},
         "seeds": [result.seed for result in results],
@@ -53,7 +54,7 @@ def measured(results: list[Result]) -> dict[str, Any]:
         "seconds": round(statistics.median(result.seconds for result in results), 1),
         "machine": first.machine,
         "version": first.version,
-        "command": f"emugraph train {first.dataset} --model {first.model}{method}{dim} --seed {first.seed}",
+        "command": f"emugraph train {first.dataset} --model {first.model}{method}{sampler}{dim} --seed {first.seed}",
     }
 
 
@@ -63,7 +64,7 @@ def record(text: str, dataset: str, results: list[Result]) -> tuple[str, list[st
     parts = re.split(r"^(?=\[)", text, flags=re.MULTILINE)
     written, missing = [parts[0]], []
     for part in parts[1:]:
-        header = re.match(r"\[(\w+(?:-\w+)?)\.(\w+)(?:-\d+)?\]\n", part)
+        header = re.match(r"\[(\w+(?:-\w+)?)\.(\w+)(?:-[\w-]+)?\]\n", part)
         if header is None:  # a measured table
             continue
         model, method = header[1], header[2]
@@ -73,7 +74,9 @@ def record(text: str, dataset: str, results: list[Result]) -> tuple[str, list[st
             **toml.loads(part, dataset)[model].popitem()[1],
             "model": model,
         }
-        keys = [(dataset, "uniform", Settings.create({**values, "seed": seed})) for seed in SEEDS]
+        keys = [
+            (dataset, values.get("sampler", "uniform"), Settings.create({**values, "seed": seed})) for seed in SEEDS
+        ]
         mine = [found[key] for key in keys if key in found]
         name = part[1 : part.index("]")]
         if mine:
@@ -88,12 +91,16 @@ def figures_table() -> str:
     lines = []
     for dataset, model in itertools.product(sorted(DATASETS, reverse=True), MODELS):
         tables = read_presets(dataset)[model]
-        for table in (tables[name] for name in tables if name.startswith("emu") and "measured" in tables[name]):
+        for table in (tables[name] for name in tables if _is_uniform_emu(name) and "measured" in tables[name]):
             reached = table["measured"]
             start = [title_of(dataset), title_of(model), str(table["dim"])]
             seeds, minutes = str(len(reached["seeds"])), f"{reached['seconds'] / 60:.1f}"
             lines.append([*start, *(f"{reached[name]:.4f}" for name in FIGURES), seeds, minutes])
     return markdown_table(COLUMNS, lines) + "\n"
+
+
+def _is_uniform_emu(name: str) -> bool:
+    return re.fullmatch(r"emu(-\d+)?", name) is not None
 
 
 def with_figures(readme: str) -> str:
@@ -107,8 +114,9 @@ def with_figures(readme: str) -> str:
 def main() -> None:
     """Rewrite all preset files and README.md."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--results", type=Path, default=Path("benchmarks/results/paper.jsonl"))
-    results = read_results(parser.parse_args().results)
+    files = [Path("benchmarks/results") / name for name in FILES]
+    parser.add_argument("--results", type=Path, nargs="+", default=files)
+    results = [result for file in parser.parse_args().results for result in read_results(file)]
     for path in sorted(PRESETS.glob("*.toml")):
         text, missing = record(path.read_text(encoding="utf-8"), path.stem, results)
         write_text(path, text)

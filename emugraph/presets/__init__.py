@@ -1,8 +1,8 @@
 """Settings chosen for a data set and model: one TOML file a data set, in it a table a model and method.
 
 The methods are "emu" and "plain" (cross entropy alone). The table ``[transe.emu]`` serves every dimension that has none
-of its own; ``[transe.emu-200]`` is for d = 200. A table's ``measured`` part holds what its settings reached: test
-figures, seeds, seconds and machine.
+of its own; ``[transe.emu-200]`` is for d = 200, ``[transe.emu-khop]`` for the sampler "khop". A table's
+``measured`` part holds what its settings reached: test figures, seeds, seconds and machine.
 """
 
 from __future__ import annotations
@@ -19,13 +19,18 @@ PLAIN: dict[str, Any] = {"mixing": "none", "beta": 0.0}
 """What makes cross entropy plain: negatives are neither mixed nor labelled."""
 
 
-def find_preset(dataset: str, model: str, method: Method, dim: int | None = None) -> dict[str, Any] | None:
+def find_preset(
+    dataset: str, model: str, method: Method, dim: int | None = None, sampler: str = "uniform"
+) -> dict[str, Any] | None:
     """The settings for a data set, model and method, without what was measured; None where there are none.
 
-    With ``dim``, those for that dimension where it has a table of its own; their ``dim`` tells which they are.
+    With ``dim``, those for that dimension where it has a table of its own; their ``dim`` tells which they are. A
+    sampler other than uniform has the tables made for it and no others.
     """
     tables = read_presets(dataset).get(model, {})
     table = tables.get(f"{method}-{dim}", tables.get(method))
+    if sampler != "uniform":
+        table = tables.get(f"{method}-{sampler}")
     return None if table is None else {name: value for name, value in table.items() if name != "measured"}
 
 

@@ -73,6 +73,8 @@ class Cell:
     def title(self) -> str:
         """The cell in words."""
         words = f"{title_of(self.dataset)} {title_of(self.model)} {self.method} d {self.dim} seed {self.seed}"
+        if self.sampler != "uniform":
+            words += f" {self.sampler}"
         return ", ".join([words, *(f"{name} {value}" for name, value in self.changes)])
 
     @property
@@ -88,6 +90,7 @@ def preset_cell(
     *,
     dim: int = 100,
     seed: int = 0,
+    sampler: str = "uniform",
     most_steps: int | None = None,
     **changes: Any,
 ) -> Cell:
@@ -99,17 +102,18 @@ def preset_cell(
         method: a name in ``METHODS``.
         dim: the dimension; only a preset of just this dimension counts.
         seed: the seed.
+        sampler: the negative sampler.
         most_steps: a bound on the preset's steps.
         changes: further settings.
     """
-    preset = find_preset(dataset, model, "plain" if method == "plain" else "emu", dim)
+    preset = find_preset(dataset, model, "plain" if method == "plain" else "emu", dim, sampler)
     settings = None
     if preset is not None and preset.get("dim") == dim:
         values = {**preset, **_CHANGES.get(method, {}), **changes, "model": model, "seed": seed}
         settings = Settings.create(values, source=f"the preset of {dataset}, {model}")
         if most_steps is not None and settings.steps > most_steps:
             settings = settings.model_copy(update={"steps": most_steps})
-    return Cell(dataset, model, method, dim, seed, settings, changes=tuple(changes.items()))
+    return Cell(dataset, model, method, dim, seed, settings, sampler, changes=tuple(changes.items()))
 
 
 def distinct(cells: Iterable[Cell]) -> list[Cell]:

@@ -32,6 +32,8 @@ class Table:
     corner: str
     columns: tuple[str, ...]
     rows: tuple[Row, ...]
+    ahead: tuple[tuple[str, str], ...] = ()
+    """Pairs of titles of rows: the first ought to be ahead of the second, and the report says where it is not."""
 
     @property
     def cells(self) -> list[Cell]:
@@ -47,6 +49,8 @@ class Experiment:
     title: str
     caption: str
     tables: tuple[Table, ...]
+    file: str = "paper.jsonl"
+    """The file of its results in ``benchmarks/results``."""
 
     @property
     def cells(self) -> list[Cell]:
@@ -83,6 +87,37 @@ def table3() -> Experiment:
         "MIXUP is the EMU preset with negatives mixed in proportion in place of mutated. Seed 0.",
         tuple(_models_by_methods(dataset, 100, {"emu": SEEDS[:1], "mixup": SEEDS[:1]}) for dataset in DATASETS),
     )
+
+
+SAMPLERS = {"uniform": "uniform", "khop": "k-hop", "walk": "random walk", "nscaching": "NSCaching"}
+"""The samplers that are compared, and what a table calls them."""
+
+
+def samplers() -> Experiment:
+    """EMU on top of each negative sampler."""
+    return Experiment(
+        "samplers",
+        "EMU on top of negative samplers",
+        "Each sampler with the presets made for it, with EMU and with plain cross entropy, d = 100, seed 0. k-hop and "
+        "random walk are SANS and RW-SANS, with negatives that are no training triples.",
+        tuple(_methods_by_samplers(dataset) for dataset in DATASETS),
+        file="samplers.jsonl",
+    )
+
+
+def _methods_by_samplers(dataset: str) -> Table:
+    rows = [
+        Row(
+            f"{title_of(model)}, {METHODS[method]}",
+            tuple((preset_cell(dataset, model, method, sampler=sampler),) for sampler in SAMPLERS),
+        )
+        for model in MODELS
+        for method in ("plain", "emu")
+    ]
+    ahead = tuple(
+        (f"{title_of(model)}, {METHODS['emu']}", f"{title_of(model)}, {METHODS['plain']}") for model in MODELS
+    )
+    return Table(f"{title_of(dataset)}, d = 100", "model", tuple(SAMPLERS.values()), tuple(rows), ahead)
 
 
 def larger() -> Experiment:
@@ -228,6 +263,7 @@ EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
     "table2": table2,
     "table3": table3,
     "larger": larger,
+    "samplers": samplers,
     "negatives": negatives,
     "sensitivity": sensitivity,
     "label-smoothing": label_smoothing,
@@ -237,6 +273,9 @@ EXPERIMENTS: dict[str, Callable[[], Experiment]] = {
 """All experiments by name, in the order of the report."""
 
 DEFAULT = ("table2", "table3")
+
+FILES = ("paper.jsonl", "samplers.jsonl")
+"""The files of results in ``benchmarks/results``."""
 
 
 def build(names: Iterable[str] = ()) -> list[Experiment]:

@@ -52,14 +52,15 @@ class Entry:
         return bool(self.results and self.paper and self.paper.is_missed_by(self.mrr, self.hits[-1]))
 
 
-def write_report(path: Path, experiments: Iterable[Experiment], results: Path) -> None:
-    """Write the report of a file of results.
+def write_report(path: Path, experiments: Iterable[Experiment], results: Sequence[Path]) -> None:
+    """Write the report of files of results.
 
     Raises:
-        InputError: the file of results is damaged.
+        InputError: a file of results is damaged.
         EmugraphError: the report cannot be written.
     """
-    write_text(path, render(experiments, read_results(results), results.as_posix()))
+    read = [result for file in results for result in read_results(file)]
+    write_text(path, render(experiments, read, " and ".join(f"`{file.as_posix()}`" for file in results)))
 
 
 def render(experiments: Iterable[Experiment], results: Iterable[Result], source: str) -> str:
@@ -68,13 +69,13 @@ def render(experiments: Iterable[Experiment], results: Iterable[Result], source:
     Args:
         experiments: what to show; a cell without a result is a dash.
         results: the results, of which those are taken whose settings are a cell's.
-        source: where they come from, for the text.
+        source: where they come from, in Markdown.
     """
     found = by_run(results)
     experiments = list(experiments)
     used = {cell.key for experiment in experiments for cell in experiment.cells} & found.keys()
     origin = (
-        f"Written by `emugraph reproduce` from {_runs(len(used))} in `{source}` with the settings of today's "
+        f"Written by `emugraph reproduce` from {_runs(len(used))} in {source} with the settings of today's "
         "presets. Figures are those of the weights with the best validation MRR, on test, filtered, heads and tails "
         "together, ties at their mean rank."
     )
@@ -117,8 +118,26 @@ def _render_table(table: Table, found: dict[RunKey, Result]) -> list[str]:
         below = [f"{title} {column}" for title, column, entry in compared if entry.below]
         listed = f": {', '.join(below)}" if below else ""
         parts.append(f"Below the paper are {len(below)} of {len(compared)} entries{listed}.")
+    parts += _behind(table, entries)
     parts += [_details(table.corner, measured, compared=bool(compared)), _made_with(entry for *_, entry in measured)]
     return parts
+
+
+def _behind(table: Table, entries: Sequence[Sequence[Entry]]) -> list[str]:
+    """Of the rows that ought to be ahead of another: in how many columns they are, and in which they are not."""
+    lines = {row.title: line for row, line in zip(table.rows, entries, strict=True)}
+    compared = [
+        (f"{title} {column}", ours.mrr >= theirs.mrr)
+        for title, other in table.ahead
+        for column, ours, theirs in zip(table.columns, lines[title], lines[other], strict=True)
+        if ours.results and theirs.results
+    ]
+    if not compared:
+        return []
+    behind = [title for title, ahead in compared if not ahead]
+    named = f" It is not for: {'; '.join(behind)}." if behind else ""
+    count = f"{len(compared) - len(behind)} of {len(compared)}"
+    return [f"The MRR with EMU is at least that of plain in {count} pairs.{named}"]
 
 
 def _entry(cells: Sequence[Cell], found: dict[RunKey, Result]) -> Entry:

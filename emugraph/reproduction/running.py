@@ -6,7 +6,7 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -54,16 +54,16 @@ class Outcome:
         return f"{place}: MRR {self.result.mrr:.4f} in {self.result.seconds:.0f} s"
 
 
-def status(cells: Iterable[Cell], results: Path) -> list[Status]:
+def status(cells: Iterable[Cell], *results: Path) -> list[Status]:
     """How each cell stands, in the order in which they are run.
 
-    A cell is done exactly when the file has a line for its data set with the cell's full settings; a preset that
-    changed opens its cells again.
+    A cell is done exactly when one of the files of results has a line for its data set with the cell's full settings; a
+    preset that changed opens its cells again.
 
     Raises:
-        InputError: the file of results is damaged.
+        InputError: a file of results is damaged.
     """
-    done = by_run(read_results(results))
+    done = by_run(result for file in results for result in read_results(file))
     listed = []
     for cell in in_running_order(distinct(cells)):
         result = None if cell.key is None else done.get(cell.key)
@@ -75,6 +75,7 @@ def run_cells(
     cells: Iterable[Cell],
     results: Path,
     *,
+    others: Sequence[Path] = (),
     minutes: float | None = None,
     keep: Path | None = None,
     device: str = "auto",
@@ -89,6 +90,7 @@ def run_cells(
     Args:
         cells: what to run; what is done already, or has no preset, is passed over.
         results: the file of results.
+        others: further files of results, in which cells may be done.
         minutes: start no further cell after this time.
         keep: keep the run folders here; None to remove each once it is measured.
         device: "auto", "cpu" or "cuda".
@@ -105,7 +107,7 @@ def run_cells(
     choose_device(device)  # a mistake in it would fail every cell
     callbacks = tuple(callbacks)
     started = time.monotonic()
-    known = [entry for entry in status(cells, results) if entry.state != "no preset"]
+    known = [entry for entry in status(cells, results, *others) if entry.state != "no preset"]
     waiting = [entry.cell for entry in known if entry.state == "open"]
     number = len(known) - len(waiting)
     graphs: dict[str, KnowledgeGraph] = {}

@@ -247,11 +247,10 @@ def test_torch_and_dgl_are_not_loaded_to_answer(arguments: list[str], tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "command",
-    [[], ["train"], ["evaluate"], ["info"], ["datasets"], ["datasets", "list"], ["neighbors"], ["neighbors", "show"]],
+    "command", ["", "train", "evaluate", "info", "datasets", "datasets list", "neighbors", "neighbors show"]
 )
-def test_every_command_has_help(command: list[str], tmp_path: Path, emugraph: Command) -> None:
-    done = emugraph(*command, "--help")
+def test_every_command_has_help(command: str, tmp_path: Path, emugraph: Command) -> None:
+    done = emugraph(*command.split(), "--help")
     assert done.returncode == 0
     assert "Usage" in done.stdout
 

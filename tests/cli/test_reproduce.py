@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ def test_runs_what_is_open_and_writes_the_report(tmp_path: Path, emugraph: Comma
     assert code == 0, err
     answer = json.loads(out)  # one JSON object and nothing else
     assert answer == {
-        "results": "benchmarks/results/paper.jsonl", "report": "RESULTS.md",
+        "results": ["benchmarks/results/paper.jsonl", "benchmarks/results/samplers.jsonl"], "report": "RESULTS.md",
         "done": 3, "open": 0, "no_preset": 1, "failed": [],
     }  # fmt: skip
     lines = [line for line in err.splitlines() if ": MRR 0." in line and "/3 " in line]
@@ -84,6 +85,26 @@ def test_runs_what_is_open_and_writes_the_report(tmp_path: Path, emugraph: Comma
     assert "3 of 3 cells are done" in err
     assert "/3 " not in err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["RESULTS.md", "benchmarks", "chain"]
+
+
+def test_each_experiment_has_its_file(
+    tmp_path: Path, emugraph: Command, small: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What one experiment has measured is not run again for another."""
+    entry = small.tables[0].rows[0].entries[0][0]
+    assert entry.settings is not None
+    own = replace(entry, sampler="in-batch", settings=entry.settings.model_copy(update={"sampler": "in-batch"}))
+    table = Table("chain", "model", ("uniform", "in-batch"), (Row("DistMult", ((entry,), (own,))),))
+    both = Experiment("samplers", "Both", "Two.", (table,), file="samplers.jsonl")
+    monkeypatch.setattr(experiments, "EXPERIMENTS", {"tiny": lambda: small, "samplers": lambda: both})
+    folder = tmp_path / "benchmarks" / "results"
+    assert emugraph("tiny", "--seed", "0", "--method", "emu")[0] == 0
+    code, _, err = emugraph("samplers")
+    assert code == 0
+    assert "1 of 2 cells are done" in err
+    counts = {path.name: len(path.read_text(encoding="utf-8").splitlines()) for path in folder.iterdir()}
+    assert counts == {"paper.jsonl": 1, "samplers.jsonl": 1}
+    assert "1 of 1 cells are done" in emugraph("samplers", "--sampler", "in-batch", "--list")[2]
 
 
 @pytest.mark.usefixtures("small")

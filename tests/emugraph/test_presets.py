@@ -21,9 +21,11 @@ def test_presets_are_settings_with_what_they_reached(dataset: str) -> None:
             measured = table["measured"]
             assert {"test_mrr", "test_hits@10", "valid_mrr", "seeds", "seconds", "machine", "command"} <= set(measured)
             assert 0 < measured["test_mrr"] < 1
-            kind, _, dim = method.partition("-")  # "emu", or "emu-200" for d = 200
-            assert table["dim"] == int(dim or 100)
-            settings, found = resolve_settings(named(dataset), model, {"dim": table["dim"]}, emu=kind == "emu")
+            kind, _, of = method.partition("-")  # "emu", "emu-200" for d = 200, "emu-khop" for a sampler
+            assert table["dim"] == (int(of) if of.isdigit() else 100)
+            assert table.get("sampler", "uniform") == (of if of and not of.isdigit() else "uniform")
+            changes = {name: table[name] for name in ("dim", "sampler") if name in table}
+            settings, found = resolve_settings(named(dataset), model, changes, emu=kind == "emu")
             assert found
             assert (settings.model, settings.dim, settings.steps) == (model, table["dim"], table["steps"])
             assert settings.mixing == ("emu" if kind == "emu" else "none")
@@ -54,6 +56,22 @@ def test_a_dimension_may_have_a_preset_of_its_own(monkeypatch: pytest.MonkeyPatc
         assert found
         assert (settings.dim, settings.steps) == expected
     assert find_preset("any", "transe", "plain", 200) is None
+
+
+def test_a_sampler_may_have_a_preset_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = {"dim": 100, "learning_rate": 0.5, "batch_size": 5000, "negatives": 2000, "mask_run": 8}
+    own = {"dim": 100, "learning_rate": 0.25, "sampler": "khop", "negatives": 9}
+    monkeypatch.setattr("emugraph.presets.read_presets", lambda name: {"transe": {"emu": shared, "emu-khop": own}})
+    settings, found = resolve_settings(named("any"), "transe", {"sampler": "khop"})
+    assert found
+    assert (settings.sampler, settings.learning_rate, settings.negatives) == ("khop", 0.25, 9)
+    assert find_preset("any", "transe", "emu", 100, "walk") is None
+    # Another sampler has what is not meant for shared negatives.
+    settings, found = resolve_settings(named("any"), "transe", {"sampler": "walk", "dim": 7})
+    assert found
+    assert (settings.sampler, settings.learning_rate, settings.dim) == ("walk", 0.5, 7)
+    assert (settings.batch_size, settings.negatives, settings.mask_run) == (1000, 256, 16)
+    assert not resolve_settings(named("any"), "rotate", {"sampler": "walk"})[1]
 
 
 def test_without_a_preset_both_methods_have_defaults() -> None:

@@ -25,6 +25,10 @@ test_mrr = 0.9
 dim = 200
 steps = 8
 
+[transe.emu-in-batch]
+dim = 100
+sampler = "in-batch"
+
 [transe-l2.emu]
 dim = 100
 steps = 9
@@ -58,7 +62,7 @@ def result(mrr: float, seconds: float, **settings: object) -> Result:
     return Result(
         dataset="any",
         model=full.model,
-        sampler="uniform",
+        sampler=full.sampler,
         method="emu",
         dim=full.dim,
         seed=full.seed,
@@ -81,6 +85,7 @@ def test_means_over_seeds_take_the_place_of_what_stood_there(tool: ModuleType) -
         result(0.3, 30, model="transe", steps=7, seed=2),
         result(0.8, 30, model="transe", steps=6, seed=1),  # of other settings
         result(0.4, 5, model="transe", dim=200, steps=8, **PLAIN),
+        result(0.6, 5, model="transe", sampler="in-batch"),
     ]
     written, missing = tool.record(TEXT, "any", results)
     assert written.startswith("# A comment.\n\n[transe.emu]\ndim = 100\nsteps = 7\n\n[transe.emu.measured]\n")
@@ -90,6 +95,9 @@ def test_means_over_seeds_take_the_place_of_what_stood_there(tool: ModuleType) -
     assert emu["command"] == "emugraph train any --model transe --seed 0"
     assert plain["test_mrr"] == 0.4
     assert plain["command"] == "emugraph train any --model transe --no-emu --dim 200 --seed 0"
+    in_batch = tables["transe"]["emu-in-batch"]["measured"]
+    assert in_batch["test_mrr"] == 0.6
+    assert in_batch["command"] == "emugraph train any --model transe --sampler in-batch --seed 0"
     assert missing == ["transe-l2.emu"]
     assert "measured" not in tables["transe-l2"]["emu"]  # what stood there was not reached with these settings
     assert tool.record(written, "any", results) == (written, missing)

@@ -6,6 +6,7 @@ import pytest
 
 from emugraph import InputError, KnowledgeGraph
 from emugraph.presets import read_presets
+from emugraph.reproduction.cells import distinct
 from emugraph.reproduction.experiments import APPENDIX_STEPS, EXPERIMENTS, Experiment, build
 from emugraph.training import resolve_settings
 
@@ -98,18 +99,20 @@ def test_the_appendices_are_short_and_change_what_they_name() -> None:
 
 
 def test_every_preset_is_in_a_table() -> None:
-    cells = [*one("table2").cells, *one("larger").cells]
+    cells = [*one("table2").cells, *one("larger").cells, *one("samplers").cells]
     for dataset in ("fb15k-237", "wn18rr"):
         for model, methods in read_presets(dataset).items():
             for table in methods:
-                method, _, dim = table.partition("-")
-                found = [
-                    cell
-                    for cell in cells
-                    if (cell.dataset, cell.model, cell.method, cell.dim) == (dataset, model, method, int(dim or 100))
-                ]
-                assert len(found) == (1 if dim else 3)
+                method, _, of = table.partition("-")
+                dim, sampler = (int(of), "uniform") if of.isdigit() else (100, of or "uniform")
+                asked = (dataset, model, method, dim, sampler)
+                found = distinct(
+                    cell for cell in cells if (cell.dataset, cell.model, cell.method, cell.dim, cell.sampler) == asked
+                )
+                assert len(found) == (1 if of else 3)
                 graph = KnowledgeGraph.from_triples([("a", "r", "b")], name=dataset)
                 for cell in found:  # the same as `emugraph train` takes
                     changes = {"dim": cell.dim, "seed": cell.seed}
+                    if sampler != "uniform":
+                        changes["sampler"] = sampler
                     assert cell.settings == resolve_settings(graph, model, changes, emu=method == "emu")[0]

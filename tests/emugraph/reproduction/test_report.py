@@ -54,7 +54,7 @@ def results(result_of: MakeResult) -> list[Result]:
 
 
 def test_entries_by_hand(experiment: Experiment, results: list[Result]) -> None:
-    text = render([experiment], results, "paper.jsonl")
+    text = render([experiment], results, "`paper.jsonl`")
     assert (
         "### FB15k-237, d = 100\n\n"
         "| model | EMU | without ULS | plain |\n"
@@ -69,7 +69,7 @@ def test_entries_by_hand(experiment: Experiment, results: list[Result]) -> None:
 
 
 def test_all_figures_by_hand(experiment: Experiment, results: list[Result]) -> None:
-    text = render([experiment], results, "paper.jsonl")
+    text = render([experiment], results, "`paper.jsonl`")
     lines = [line for line in text.splitlines() if line.startswith(("| TransE | EMU", "| DistMult | "))]
     assert "| TransE | EMU | 0.3250 | 0.1000 | 0.2000 | 0.5030 | 1 | 60 | +0.0020 | +0.0000 | beta 0.03 |" in lines
     assert "| DistMult | EMU | 0.3330 | 0.3000 | 0.4000 | 0.5100 | 3 | 80 | +0.0010 | -0.0030 | beta 0.03 |" in lines
@@ -78,7 +78,7 @@ def test_all_figures_by_hand(experiment: Experiment, results: list[Result]) -> N
 
 
 def test_what_is_not_measured_says_so(experiment: Experiment, results: list[Result]) -> None:
-    text = render([experiment], results, "paper.jsonl")
+    text = render([experiment], results, "`paper.jsonl`")
     assert "### Open\n\nNot measured yet.\n\n### Missing\n\nThere are no presets for it.\n" in text
 
 
@@ -86,7 +86,7 @@ def test_a_table_without_published_figures_compares_nothing(result_of: MakeResul
     settings = Settings(seed=0, reciprocal=True, steps=7, negatives="all", valid_every=3)
     own = Cell("grid", "transe", "emu", 100, 0, settings)
     table = Table("grid", "model", ("EMU",), (Row("TransE", ((own,),)),))
-    text = render([Experiment("e", "E", "C.", (table,))], [result_of(own, 0.25)], "paper.jsonl")
+    text = render([Experiment("e", "E", "C.", (table,))], [result_of(own, 0.25)], "`paper.jsonl`")
     assert "| TransE | 0.2500 / 0.4000 |\n" in text
     assert (
         "| TransE | EMU | 0.2500 | 0.1000 | 0.2000 | 0.4000 | 1 | 60 | reciprocal true, steps 7, negatives all |\n"
@@ -95,13 +95,28 @@ def test_a_table_without_published_figures_compares_nothing(result_of: MakeResul
     assert "Below the paper" not in text
 
 
+def test_rows_that_ought_to_be_ahead(result_of: MakeResult) -> None:
+    def own(method: str, sampler: str, beta: float) -> Cell:
+        return Cell("grid", "transe", method, 100, 0, Settings(sampler=sampler, beta=beta), sampler)
+
+    cells = {(m, s): own(m, s, 0.5 * (m == "emu")) for m in ("plain", "emu") for s in ("uniform", "khop", "walk")}
+    rows = tuple(Row(m, tuple((cells[m, s],) for s in ("uniform", "khop", "walk"))) for m in ("plain", "emu"))
+    table = Table("grid", "model", ("uniform", "k-hop", "walk"), rows, (("emu", "plain"),))
+    figures = {("plain", "uniform"): 0.2, ("emu", "uniform"): 0.3, ("plain", "khop"): 0.4, ("emu", "khop"): 0.35}
+    results = [result_of(cells[key], mrr) for key, mrr in figures.items()]
+    results.append(result_of(cells["emu", "walk"], 0.1))  # plain is not measured there
+    text = render([Experiment("e", "E", "C.", (table,))], results, "`a`")
+    assert "The MRR with EMU is at least that of plain in 1 of 2 pairs. It is not for: emu k-hop.\n" in text
+    assert "| emu | 0.3000 / 0.4000 | 0.3500 / 0.4000 | 0.1000 / 0.4000 |" in text
+
+
 def test_every_experiment_is_rendered_from_the_file(tmp_path: Path, result_of: MakeResult) -> None:
     experiments = build()
     path = tmp_path / "paper.jsonl"
-    write_report(tmp_path / "RESULTS.md", experiments, path)  # before there is anything
+    write_report(tmp_path / "RESULTS.md", experiments, [path])  # before there is anything
     first = next(cell for cell in experiments[0].cells if cell.settings is not None)
     append_result(path, result_of(first, 0.3))
-    write_report(tmp_path / "RESULTS.md", experiments, path)
+    write_report(tmp_path / "RESULTS.md", experiments, [path])
     text = (tmp_path / "RESULTS.md").read_text(encoding="utf-8")
     assert "from the 1 runs" not in text
     assert "from the 1 run in" in text
