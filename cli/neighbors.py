@@ -25,6 +25,10 @@ MaxMemory = Annotated[
     str | None,
     typer.Option("--max-memory", help="Refuse beyond this, as 8GB. [default: half the memory]", show_default=False),
 ]
+Split = Annotated[
+    str | None,
+    typer.Option("--split", help="For one file: shares of train, valid, test, as 0.8,0.1,0.1.", show_default=False),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 
@@ -36,6 +40,7 @@ def precompute(
     walks: Walks = 0,
     seed: Seed = 0,
     max_memory: MaxMemory = None,
+    split: Split = None,
     json: Json = False,
 ) -> None:
     """Compute the neighbourhood of every entity into the cache; nothing happens if it is there.
@@ -44,7 +49,8 @@ def precompute(
     """
     from emugraph.neighbors import stored_at
 
-    kg, found = _neighborhood(dataset, hops, walks, seed, max_memory)
+    kg, asked = _load(dataset, split, hops, walks, seed, max_memory)
+    found = with_progress(kg, **asked)
     place = stored_at(kg, hops, walks=walks, seed=seed)
     if json:
         print_json({"dataset": kg.name, **found.statistics(), "where": str(place)})
@@ -65,6 +71,7 @@ def show(
     walks: Walks = 0,
     seed: Seed = 0,
     max_memory: MaxMemory = None,
+    split: Split = None,
     limit: Annotated[int, typer.Option("--limit", "-n", min=0, help="Print so many candidates; 0 for all.")] = 50,
     json: Json = False,
 ) -> None:
@@ -72,12 +79,9 @@ def show(
 
     Example: emugraph neighbors show wn18rr 02084071 --hops 1
     """
-    from emugraph import load_dataset
-
-    load_dataset(dataset).entity_id(entity)  # so that a mistake shows before anything is computed
-    kg, found = _neighborhood(dataset, hops, walks, seed, max_memory)
-    asked = kg.entity_id(entity)
-    candidates = found.of(asked).tolist()
+    kg, wanted = _load(dataset, split, hops, walks, seed, max_memory)
+    asked = kg.entity_id(entity)  # so that a mistake shows before anything is computed
+    candidates = with_progress(kg, **wanted).of(asked).tolist()
     shown = candidates[:limit] if limit else candidates
     if json:
         print_json({
@@ -101,40 +105,37 @@ def stats(
     walks: Walks = 0,
     seed: Seed = 0,
     max_memory: MaxMemory = None,
+    split: Split = None,
     json: Json = False,
 ) -> None:
     """Print how many candidates entities have.
 
     Example: emugraph neighbors stats wn18rr --hops 2
     """
-    kg, found = _neighborhood(dataset, hops, walks, seed, max_memory)
-    figures: dict[str, Any] = found.statistics()
+    kg, asked = _load(dataset, split, hops, walks, seed, max_memory)
+    figures = with_progress(kg, **asked).statistics()
     if json:
         print_json({"dataset": kg.name, **figures})
     else:
         print_table(f"{kg.name}, candidates of an entity", ["", ""], [[k, f"{v:,}"] for k, v in figures.items()])
 
 
-def _neighborhood(
-    dataset: str, hops: int, walks: int, seed: int, max_memory: str | None
-) -> tuple[KnowledgeGraph, Neighborhood]:
-    from emugraph import load_dataset
+def with_progress(kg: KnowledgeGraph, **asked: Any) -> Neighborhood:
+    """A graph's neighbourhood, computed if it is not in the cache, with what is expected and a bar on the terminal."""
     from emugraph.cli.progress import counting
-    from emugraph.environment import parse_bytes
     from emugraph.neighbors import neighborhood
+
+    with counting("entities", kg.num_entities) as advance:
+        return neighborhood(kg, **asked, on_estimate=lambda expected: note(str(expected)), advance=advance)
+
+
+def _load(dataset: str, split: str | None, hops: int, walks: int, seed: int, max_memory: str | None) -> Any:
+    """The graph and what is asked for, once mistakes in it have shown."""
+    from emugraph import load_dataset
+    from emugraph.environment import parse_bytes
     from emugraph.neighbors.size import check_reach
 
-    check_reach(hops, walks)
+    check_reach(hops, walks, seed)
     bound = None if max_memory is None else parse_bytes(max_memory)
-    kg = load_dataset(dataset)
-    with counting("entities", kg.num_entities) as advance:
-        found = neighborhood(
-            kg,
-            hops,
-            walks=walks,
-            seed=seed,
-            max_memory=bound,
-            on_estimate=lambda expected: note(str(expected)),
-            advance=advance,
-        )
-    return kg, found
+    asked = {"hops": hops, "walks": walks, "seed": seed, "max_memory": bound}
+    return load_dataset(dataset, split=split), asked

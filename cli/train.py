@@ -63,10 +63,11 @@ def train(
     Example: emugraph train wn18rr --model transe
     """
     import emugraph
+    from emugraph.cli.neighbors import with_progress
     from emugraph.cli.progress import TrainingProgress, prepare
     from emugraph.runs import check_new
     from emugraph.settings import Settings
-    from emugraph.training import resolve_settings
+    from emugraph.training import needed_neighborhoods, resolve_settings
 
     if output is not None:
         check_new(output)
@@ -74,6 +75,8 @@ def train(
         read = Settings.read(config)
         if emu is not None:  # the method on the line wins over the file's
             read = {name: value for name, value in read.items() if name not in ("mixing", "beta")}
+        if {"sampler", "filtered"} & changes.keys():  # which decide whether negatives are shared
+            read.pop("sharing", None)
         changes = {**read, **changes}
     name = model if model is not None else changes.get("model", "transe")
     Settings.create({**changes, "model": name})  # so that a mistake shows before any data is read
@@ -87,6 +90,8 @@ def train(
         if not len(kg.triples(part)):
             note(f"there are no {part} triples" + ("; the last weights are kept" if part == "valid" else ""))
     prepare()
+    for needed in needed_neighborhoods(settings):
+        with_progress(kg, **needed)
     progress = TrainingProgress()
     try:
         run = emugraph.train(kg, settings=settings, output=output, device=device, callbacks=[progress])

@@ -129,17 +129,21 @@ class Settings(BaseModel):
         expression = values.get("sampler", "uniform")
         if not isinstance(expression, str):
             return values
-        shared = named.shares_by_default(expression)
+        expression = named.canonical(expression)
+        shared, filtered = named.shares_by_default(expression), values.get("filtered") in (True, 1, "true")
         if values.get("negatives") == "all":
-            if expression != "uniform" or values.get("sharing", "shared") != "shared" or values.get("filtered"):
-                raise InputError("negatives = all is every entity for the whole batch: no sampler, sharing or filter")
-        elif values.get("filtered"):
+            given = filtered or values.get("sides") is not None
+            if expression != "uniform" or values.get("sharing", "shared") != "shared" or given:
+                raise InputError(
+                    "negatives = all is every entity for the whole batch: no sampler, sharing, filter, sides"
+                )
+        elif filtered:
             if values.get("sharing") == "shared":
                 raise InputError("only negatives of each positive's own can be filtered: sharing = per-positive")
             shared = False
         if values.get("sharing") == "shared" and not shared:
             raise InputError(f"the sampler {expression} draws for each positive: leave out sharing = shared")
-        return {"sharing": "shared" if shared else "per-positive", **values}
+        return {"sharing": "shared" if shared else "per-positive", **values, "sampler": expression}
 
     @classmethod
     def create(cls, values: Mapping[str, Any], source: str = "settings") -> Settings:
@@ -154,6 +158,8 @@ class Settings(BaseModel):
         """
         try:
             return cls(**values)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
         except ValidationError as error:
             first = error.errors()[0]
             name = str(first["loc"][0])

@@ -189,6 +189,16 @@ def build_sampler(kg: KnowledgeGraph, settings: Settings) -> NegativeSampler:
     return named.build(settings.sampler, settings.negatives, make)
 
 
+def needed_neighborhoods(settings: Settings) -> list[dict[str, int]]:
+    """What :func:`emugraph.neighbors.neighborhood` is asked for by the samplers of the settings."""
+    needed = []
+    for _, name in named.parse(settings.sampler):
+        if issubclass(named.SAMPLERS[name], KHop):
+            walks = {"walks": settings.walks, "seed": settings.seed} if name == RandomWalk.name else {}
+            needed.append({"hops": settings.hops, **walks})
+    return needed
+
+
 def build_batches(
     train: Tensor, settings: Settings, sampler: NegativeSampler, generator: torch.Generator
 ) -> SidedBatches:
@@ -232,17 +242,18 @@ def resolve_settings(
 
     Negatives that are mixed by the changes are EMU, whatever ``emu`` says. Changes that name a dimension take the
     preset of that dimension, and the other settings of the model's first preset where it has none. Those that name a
-    sampler take the preset for it; where it has none, the uniform one's but for the numbers of positives and negatives,
-    which are meant for negatives that a batch shares.
+    sampler take the preset for it, and the uniform one's where it has none. Where each positive then has negatives of
+    its own, the uniform preset's numbers of positives and negatives are left out: they are meant for shared ones.
     """
     name = model_class(model).name
     emu = emu or changes.get("mixing", "none") != "none"
     method: Method = "emu" if emu else "plain"
     asked = kg.name, name, method, changes.get("dim")
-    sampler = changes.get("sampler", "uniform")
-    preset = find_preset(*asked, sampler)
-    if preset is None and sampler != "uniform":
-        preset = {key: value for key, value in (find_preset(*asked) or {}).items() if key not in _FOR_SHARED}
+    sampler = named.canonical(changes.get("sampler", "uniform"))
+    preset = find_preset(*asked, sampler) or find_preset(*asked)
+    own = changes.get("sharing") == "per-positive" or bool(changes.get("filtered"))
+    if preset and "sampler" not in preset and (own or not named.shares_by_default(sampler)):
+        preset = {key: value for key, value in preset.items() if key not in _FOR_SHARED}
     return Settings.create({**({} if emu else PLAIN), **(preset or {}), **changes, "model": name}), bool(preset)
 
 
@@ -301,7 +312,7 @@ def _explain_lack_of_memory() -> Iterator[None]:
     except (MemoryError, RuntimeError) as error:
         lacking = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
         if lacking or any(words in str(error) for words in ("allocate memory", "Storage size", "size overflow")):
-            raise EmugraphError("not enough memory; lower --dim, --negatives or --batch-size") from error
+            raise EmugraphError("not enough memory; lower --dim, --negatives, --batch-size or --cache-size") from error
         raise
 
 

@@ -6,6 +6,7 @@ working memory is bounded whatever the graph.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -28,7 +29,7 @@ def undirected(kg: KnowledgeGraph) -> dgl.DGLGraph:
     """The training triples as a DGL graph without relations and directions: each edge both ways, once, no loops."""
     from emugraph._dgl import dgl
 
-    heads, tails = kg.homogeneous.edges()
+    heads, tails = kg.train[:, 0], kg.train[:, 2]  # and not kg.homogeneous, to which edges may have been added
     both = dgl.graph((torch.cat([heads, tails]), torch.cat([tails, heads])), num_nodes=kg.num_entities)
     return dgl.to_simple(dgl.remove_self_loop(both), return_counts=None)
 
@@ -50,7 +51,10 @@ def within_hops(graph: dgl.DGLGraph, entities: np.ndarray, hops: int) -> Iterato
     for block in _blocks(entities, size):
         reached = step[block]
         for _ in range(hops - 1):
+            before = reached.nnz
             reached = reached @ step
+            if reached.nnz == before:  # everything within reach, however far
+                break
         reached.sort_indices()
         rows = np.repeat(block, np.diff(reached.indptr))
         yield np.diff(reached.indptr) - 1, reached.indices[reached.indices != rows].astype(np.int32, copy=False)
@@ -59,14 +63,26 @@ def within_hops(graph: dgl.DGLGraph, entities: np.ndarray, hops: int) -> Iterato
 def walk_ends(graph: dgl.DGLGraph, entities: np.ndarray, hops: int, walks: int, seed: int) -> Iterator[Block]:
     """The entities at which random walks of so many steps end, each once, the start left out.
 
-    Each of an entity's walks begins at the entity. DGL's own random numbers are seeded with ``seed``.
+    Each of an entity's walks begins at the entity. DGL's own random numbers are seeded. It has a stream of them a
+    thread, so that walks are made in one: the seed alone decides where they end.
     """
     from emugraph._dgl import dgl
 
-    dgl.seed(seed)
     graph = graph.int()
     graph.create_formats_()
-    for block in _blocks(entities, walks):
+    threads = dgl.utils.get_num_threads()
+    dgl.utils.set_num_threads(1)
+    try:
+        dgl.seed(int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:4], "big") >> 1)  # it takes 31 bits
+        yield from _walk(graph, entities, hops, walks)
+    finally:
+        dgl.utils.set_num_threads(threads)
+
+
+def _walk(graph: dgl.DGLGraph, entities: np.ndarray, hops: int, walks: int) -> Iterator[Block]:
+    from emugraph._dgl import dgl
+
+    for block in _blocks(entities, walks * (hops + 1)):
         starts = torch.from_numpy(block).to(graph.idtype).repeat_interleave(walks)
         traces, _ = dgl.sampling.random_walk(graph, starts, length=hops)
         ends = np.sort(traces[:, -1].numpy().reshape(len(block), walks), axis=1)

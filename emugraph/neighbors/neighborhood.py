@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -104,8 +105,8 @@ class Neighborhood:
 
     def statistics(self) -> dict[str, Any]:
         """Numbers of candidates: in all, and over entities the least, quartiles, mean and most; entities without."""
-        counts = self.counts.double() if self.num_entities else torch.zeros(1, dtype=torch.float64)
-        shares = torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0], dtype=torch.float64, device=counts.device)
+        counts = self.counts.cpu().numpy() if self.num_entities else np.zeros(1)
+        quantiles = np.quantile(counts, [0, 0.25, 0.5, 0.75, 1])
         names = ("least", "25 %", "median", "75 %", "most")
         return {
             "hops": self.hops,
@@ -114,6 +115,6 @@ class Neighborhood:
             "candidates": len(self.candidates),
             "without candidates": int((self.counts == 0).sum()),
             "mean": round(float(counts.mean()), 1),
-            **dict(zip(names, counts.quantile(shares).tolist(), strict=True)),
+            **dict(zip(names, quantiles.tolist(), strict=True)),
             "bytes": self.nbytes,
         }

@@ -59,9 +59,9 @@ def estimate(kg: KnowledgeGraph, hops: int = 3, *, walks: int = 0, seed: int = 0
         seed: the seed of the sample.
 
     Raises:
-        InputError: hops or walks out of range.
+        InputError: hops, walks or seed out of range.
     """
-    check_reach(hops, walks)
+    check_reach(hops, walks, seed)
     size = kg.num_entities
     sample = np.arange(size)
     if size > SAMPLE:
@@ -69,7 +69,7 @@ def estimate(kg: KnowledgeGraph, hops: int = 3, *, walks: int = 0, seed: int = 0
     found = sum(int(counts.sum()) for counts, _ in find(undirected(kg), sample, hops, walks, seed))
     candidates = round(found * size / max(1, len(sample)))
     disk = 4 * candidates + 8 * (size + 1)
-    working = 16 * min(BLOCK, size * (walks or size))
+    working = 32 * min(BLOCK, size * (walks * (hops + 1) if walks else size))  # as measured, bytes a pair
     reach = f"{hops} {'step' if walks else 'hop'}{'' if hops == 1 else 's'}"
     what = f"{kg.name}, {walks:,} walks of {reach}" if walks else f"{kg.name}, {reach}"
     return Estimate(size, candidates, disk, disk + working, len(sample) == size, what)
@@ -78,14 +78,16 @@ def estimate(kg: KnowledgeGraph, hops: int = 3, *, walks: int = 0, seed: int = 0
 def beyond(max_memory: int) -> str:
     """What to do where a bound is passed, for a message."""
     return (
-        f"the bound is {format_bytes(max_memory)}. Use random walks (--walks 1000), fewer hops, or a higher bound "
-        "(--max-memory)"
+        f"the bound is {format_bytes(max_memory)}. Use random walks (neighbors --walks 1000, train --sampler walk), "
+        "fewer of them, or fewer hops; or set the bound (neighbors precompute --max-memory)"
     )
 
 
-def check_reach(hops: int, walks: int) -> None:
-    """Raise InputError where hops or walks are out of range."""
+def check_reach(hops: int, walks: int, seed: int) -> None:
+    """Raise InputError where hops, walks or the seed are out of range."""
     if not 1 <= hops <= 100:
         raise InputError(f"hops is {hops}; give 1 to 100")
     if not 0 <= walks <= 1_000_000:
         raise InputError(f"walks is {walks}; give 1 to 1,000,000, or 0 for all entities within reach")
+    if not 0 <= seed < 2**63:
+        raise InputError(f"seed is {seed}; give 0 to 2^63 - 1")

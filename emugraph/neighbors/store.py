@@ -37,14 +37,14 @@ def compute(kg: KnowledgeGraph, hops: int = 3, *, walks: int = 0, seed: int = 0)
         kg: the graph.
         hops: how far candidates may be, or how long walks are.
         walks: random walks from each entity; 0 for all entities within reach.
-        seed: the seed of the walks.
+        seed: the seed of the walks; DGL's own random numbers are seeded with it.
 
     Raises:
-        InputError: hops or walks out of range.
+        InputError: hops, walks or seed out of range.
 
     Ahrabian et al., "Structure Aware Negative Sampling in Knowledge Graphs", EMNLP 2020.
     """
-    check_reach(hops, walks)
+    check_reach(hops, walks, seed)
     blocks = list(find(undirected(kg), np.arange(kg.num_entities), hops, walks, seed))
     counts = np.concatenate([np.zeros(1, dtype=np.int64), *(counts for counts, _ in blocks)])
     candidates = np.concatenate([np.zeros(0, dtype=np.int32), *(found for _, found in blocks)])
@@ -68,7 +68,7 @@ def neighborhood(
         hops: how far candidates may be, or how long walks are.
         walks: random walks from each entity; 0 for all entities within reach.
         seed: the seed of the walks.
-        max_memory: bytes that it may take; None for half of the machine's.
+        max_memory: bytes that it may take; None for half of the machine's, and any that is in the cache.
         on_estimate: called with what is expected before anything is computed; not called where it is in the cache.
         advance: called with the number of entities that have been done since the last call, as the work goes on.
 
@@ -76,12 +76,12 @@ def neighborhood(
         InputError: hops or walks out of range, or it would take more than ``max_memory``.
         EmugraphError: the cache cannot be written to.
     """
-    check_reach(hops, walks)
+    check_reach(hops, walks, seed)
     bound = usable_memory() // 2 if max_memory is None else max_memory
     folder = stored_at(kg, hops, walks=walks, seed=seed)
     found = _read(folder, kg.num_entities, hops, walks, seed)
     if found is not None:
-        if found.nbytes > bound:
+        if max_memory is not None and found.nbytes > bound:
             raise InputError(f"{kg.name}, {hops} hops: {format_bytes(found.nbytes)}; {beyond(bound)}")
         return found
     expected = estimate(kg, hops, walks=walks, seed=seed)

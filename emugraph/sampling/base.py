@@ -36,15 +36,17 @@ class NegativeSampler(ABC):
         dgl.dataloading.as_edge_prediction_sampler(block_sampler, negative_sampler=KHop(kg, hops=2, k=32))
 
     The graph's nodes must be the entities by their ids, as in ``kg.graph`` and ``kg.homogeneous``; it may have further
-    edges and edge types. Each edge then has negatives of its own, and random numbers are torch's own, which DataLoader
-    seeds for each of its workers.
+    edges and edge types. Relations are told by the names of edge types, or by their ids in ``edata["relation"]``. Each
+    edge then has negatives of its own, and random numbers are torch's own, which DataLoader seeds for each of its
+    workers.
 
     Args:
         kg: the graph whose training triples are the positives.
         k: negatives for each positive, K.
         shared: one set of K for the whole batch, or K for each positive; None for what the sampler does by default.
-        filtered: draw again what makes a training triple, the positive itself included. Only for negatives that each
-            positive has for itself. None for what the sampler does by default.
+        filtered: draw again what makes a training triple, the positive itself included, up to ten times; after that any
+            entity that makes none takes its place, and one that makes a triple stays only where all do. Only for
+            negatives that each positive has for itself. None for what the sampler does by default.
         by_relation: choose the side to corrupt by the relation (:func:`head_probability`); None for what the sampler
             does by default.
         corrupt: which side is corrupted when DGL asks: "tail", "head", or "both" for either at random. None for the
@@ -87,6 +89,8 @@ class NegativeSampler(ABC):
         shared = (self.can_share and not filtered) if shared is None else shared
         by_relation = self.chooses_side if by_relation is None else by_relation
         corrupt = ("both" if by_relation else "tail") if corrupt is None else corrupt
+        if not kg.num_entities:
+            raise InputError(f"{kg.name} has no entities to draw from")
         if k < 1:
             raise InputError(f"{k} negatives a positive; at least one is needed")
         if shared and not self.can_share:
@@ -118,14 +122,17 @@ class NegativeSampler(ABC):
         Returns:
             entity ids, int64: (K,) shared or (B, K) per positive.
         """
+        if not self.shared:
+            return self.sample_each(triples, side, generator)
         self.to(triples.device)
-        if self.shared:
-            return self.draw_shared(triples, side, self.k, generator)
-        return self.sample_each(triples, side, generator)
+        return self.draw_shared(triples, side, self.k, generator)
 
-    def sample_each(self, triples: Tensor, side: Side, generator: torch.Generator | None = None) -> Tensor:
-        """Negatives of each positive's own, int64 (B, K), whether they are shared otherwise or not."""
-        negatives = self.draw(triples, side, self.k, generator)
+    def sample_each(
+        self, triples: Tensor, side: Side, generator: torch.Generator | None = None, k: int | None = None
+    ) -> Tensor:
+        """Negatives of each positive's own, int64 (B, K), also where they are shared otherwise; or ``k`` of them."""
+        self.to(triples.device)
+        negatives = self.draw(triples, side, self.k if k is None else k, generator)
         if self._known is None:
             return negatives
 
@@ -149,7 +156,7 @@ class NegativeSampler(ABC):
     # ---------------------------------------------------------------- in step with training
 
     def on_epoch(self, epoch: int) -> None:
-        """Called before the first step of each epoch, counted from 1."""
+        """Called before the first step of each epoch, counted from 1; an epoch in which no batch begins is left out."""
         return
 
     def on_step(self, triples: Tensor, side: Side, score: Scorer, generator: torch.Generator | None = None) -> None:
@@ -191,6 +198,8 @@ class NegativeSampler(ABC):
         """
         if isinstance(eids, Mapping):
             return {graph.to_canonical_etype(t): self._pairs(graph, ids, t) for t, ids in eids.items() if len(ids)}
+        if len(graph.canonical_etypes) > 1:
+            raise InputError("the graph has several edge types; give a mapping from edge types to edge ids")
         return self._pairs(graph, eids, graph.canonical_etypes[0])
 
     def _pairs(self, graph: dgl.DGLGraph, eids: Tensor, etype: Any) -> tuple[Tensor, Tensor]:
@@ -221,15 +230,18 @@ class NegativeSampler(ABC):
         return chance < (0.5 if self.head_probability is None else self.head_probability[relations])
 
     def _relations(self, graph: dgl.DGLGraph, eids: Tensor, etype: Any, label: str) -> Tensor:
-        """The edges' relation ids: by the edge type's label, or from the edges' data."""
-        from emugraph._dgl import dgl
-
+        """The edges' relation ids: by the edge type's label, or from ``edata["relation"]``."""
         if label in self.kg.relations:
             return torch.full((len(eids),), self.kg.relations.id(label), device=eids.device)
-        data = graph.edges[etype].data
-        for key in ("relation", dgl.ETYPE):
-            if key in data:
-                return data[key][eids].long()
+        relations = graph.edges[etype].data.get("relation")
+        if relations is not None:  # not dgl.ETYPE, which counts types by their names' order
+            relations = relations[eids].long()
+            if len(relations) and not 0 <= int(relations.min()) <= int(relations.max()) < self.kg.num_relations:
+                raise InputError(
+                    f'graph.edata["relation"] of the edges asked for is in {int(relations.min())}..'
+                    f"{int(relations.max())}, but relation ids are 0..{self.kg.num_relations - 1}"
+                )
+            return relations
         if self.needs_relations or self.filtered or self.head_probability is not None:
             raise InputError(
                 f"the sampler needs the relation of edges of type {label!r}: name the type like a relation, or give "

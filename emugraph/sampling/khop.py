@@ -29,7 +29,7 @@ class KHop(NegativeSampler):
         options: ``filtered``, ``by_relation`` and ``corrupt``, see :class:`NegativeSampler`.
 
     Raises:
-        InputError: the neighbourhood is one of another graph or would take too much memory.
+        InputError: the neighbourhood has another number of entities, or would take too much memory.
 
     Ahrabian et al., "Structure Aware Negative Sampling in Knowledge Graphs", EMNLP 2020.
     """

@@ -100,6 +100,8 @@ class KnownTriples:
         where all of them do."""
         known = self.answers[side]
         slot, found = known.slots(triples)
+        if not len(known.answers):
+            return torch.randint(self.num_entities, (len(triples),), generator=generator, device=triples.device)
         start = known.starts[slot]
         count = torch.where(found, known.starts[slot + 1] - start, 0)
         unknown = self.num_entities - count

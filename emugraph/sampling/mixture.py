@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from emugraph.errors import InputError
 from emugraph.models.base import Side
-from emugraph.sampling.base import NegativeSampler, Scorer
+from emugraph.sampling.base import Corrupt, NegativeSampler, Scorer
 
 
 class Mixture(NegativeSampler):
@@ -22,37 +22,51 @@ class Mixture(NegativeSampler):
     Args:
         parts: shares, above 0 and in any proportion, and samplers of one graph.
         k: negatives for each positive, K.
-        options: ``corrupt``, see :class:`NegativeSampler`.
+        corrupt: see :class:`NegativeSampler`; None for what the parts do, or both sides where they differ.
 
     Raises:
-        InputError: no parts, shares that are not above 0, or samplers of different graphs.
+        InputError: no parts, a share that is not above 0 or too small for one of K, or samplers of different graphs.
     """
 
     name = "mixture"
 
-    def __init__(self, parts: Sequence[tuple[float, NegativeSampler]], k: int = 256, **options: Any) -> None:
-        if not parts or any(not share > 0 for share, _ in parts):
+    def __init__(
+        self, parts: Sequence[tuple[float, NegativeSampler]], k: int = 256, *, corrupt: Corrupt | None = None
+    ) -> None:
+        if not parts or any(not 0 < share < math.inf for share, _ in parts):
             raise InputError("a mixture needs samplers with shares above 0")
         samplers = [sampler for _, sampler in parts]
         if any(sampler.kg is not samplers[0].kg for sampler in samplers):
             raise InputError("the samplers of a mixture must be made for one graph")
-        super().__init__(samplers[0].kg, k, shared=all(sampler.shared for sampler in samplers), **options)
+        asked = {sampler.corrupt for sampler in samplers}
+        super().__init__(
+            samplers[0].kg,
+            k,
+            shared=all(sampler.shared for sampler in samplers),
+            by_relation=any(sampler.head_probability is not None for sampler in samplers),
+            corrupt=corrupt or (asked.pop() if len(asked) == 1 else "both"),
+        )
         self.samplers = samplers
-        self.counts = _round(torch.tensor([share for share, _ in parts], dtype=torch.float64), k)
-        for sampler, count in zip(samplers, self.counts, strict=True):
-            sampler.k = count
+        self.shares = torch.tensor([share for share, _ in parts], dtype=torch.float64)
         self.needs_relations = any(sampler.needs_relations or sampler.filtered for sampler in samplers)
-        chosen = [sampler.head_probability for sampler in samplers if sampler.head_probability is not None]
-        self.head_probability = chosen[0] if chosen else None
+        if 0 in self.counts(k):
+            raise InputError(f"of {k} negatives a share of the mixture would have none; give more, or leave it out")
 
-    def sample_each(self, triples: Tensor, side: Side, generator: torch.Generator | None = None) -> Tensor:
-        return torch.cat([s.sample_each(triples, side, generator) for s in self.samplers if s.k], dim=1)
-
-    def draw_shared(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
-        return torch.cat([s.draw_shared(triples, side, s.k, generator) for s in self.samplers if s.k])
+    def counts(self, k: int) -> list[int]:
+        """How many of ``k`` negatives each sampler draws: in proportion, the largest remainders rounded up."""
+        exact = self.shares / self.shares.sum() * k
+        counts = exact.floor().long()
+        largest = (exact - counts).argsort(descending=True, stable=True)
+        counts[largest[: k - int(counts.sum())]] += 1
+        return counts.tolist()
 
     def draw(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
-        raise InputError("a mixture draws as many negatives as it was made for; use sample")
+        pairs = zip(self.samplers, self.counts(k), strict=True)
+        return torch.cat([s.sample_each(triples, side, generator, count) for s, count in pairs], dim=1)
+
+    def draw_shared(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
+        pairs = zip(self.samplers, self.counts(k), strict=True)
+        return torch.cat([s.draw_shared(triples, side, count, generator) for s, count in pairs])
 
     def on_epoch(self, epoch: int) -> None:
         for sampler in self.samplers:
@@ -69,12 +83,3 @@ class Mixture(NegativeSampler):
 
     def __repr__(self) -> str:
         return f"Mixture({', '.join(map(repr, self.samplers))})"
-
-
-def _round(shares: Tensor, k: int) -> list[int]:
-    """Whole numbers in proportion to the shares that add up to k: the largest remainders are rounded up."""
-    exact = shares / shares.sum() * k
-    counts = exact.floor().long()
-    largest = (exact - counts).argsort(descending=True, stable=True)
-    counts[largest[: k - int(counts.sum())]] += 1
-    return counts.tolist()

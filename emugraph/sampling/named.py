@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 
@@ -20,7 +21,7 @@ SAMPLERS: dict[str, type[NegativeSampler]] = {
 }
 """All samplers that settings and the command line know, by name."""
 
-_PART = re.compile(r"\s*(?:(?P<share>\d+(?:\.\d+)?|\.\d+)\s*\*)?\s*(?P<name>[a-z][a-z-]*)\s*", re.IGNORECASE)
+_PART = re.compile(r"\s*(?:(?P<share>(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)\s*\*)?\s*(?P<name>[a-z][a-z-]*)\s*", re.IGNORECASE)
 
 
 def parse(expression: str) -> list[tuple[float, str]]:
@@ -37,10 +38,16 @@ def parse(expression: str) -> list[tuple[float, str]]:
         name, share = match["name"].lower(), float(match["share"] or 1)
         if name not in SAMPLERS:
             raise InputError(f"unknown sampler {name!r}; known: {', '.join(SAMPLERS)}.{nearest(name, SAMPLERS)}")
-        if not share > 0:
-            raise InputError(f"the share of the sampler {name!r} is 0; leave it out")
+        if not 0 < share < math.inf:
+            raise InputError(f"the share of the sampler {name!r} is {share:g}; it must be above 0")
         parts.append((share, name))
     return parts
+
+
+def canonical(expression: str) -> str:
+    """The one way to write an expression: "khop", or "0.5*khop+0.5*uniform"."""
+    parts = parse(expression)
+    return parts[0][1] if len(parts) == 1 else "+".join(f"{share:.9g}*{name}" for share, name in parts)
 
 
 def shares_by_default(expression: str) -> bool:

@@ -25,9 +25,10 @@ class NSCaching(NegativeSampler):
     chance, without replacement, with probabilities that are the softmax of their scores; "top" keeps those with the
     highest scores. An entity that is in a pool twice stays once at most, unless there are not enough others.
 
-    All caches together take 4 bytes x ``cache_size`` x the number of queries (:attr:`nbytes`), whatever the number of
-    steps. A query that is not in the training triples draws from all entities. The side to corrupt is chosen by the
-    relation, as :class:`Bernoulli` does, by default.
+    In a pipeline of DGL it is for its loop to call :meth:`on_step`, in the process that draws; until then negatives are
+    uniform. All caches together take 4 bytes x ``cache_size`` x the number of queries (:attr:`nbytes`), whatever the
+    number of steps. A query that is not in the training triples draws from all entities. The side to corrupt is chosen
+    by the relation, as :class:`Bernoulli` does, by default.
 
     Args:
         kg: the graph.
@@ -108,7 +109,8 @@ class NSCaching(NegativeSampler):
             return
         self.to(triples.device)
         slot, found = self._queries[side].slots(triples)
-        triples, slot = triples[found], slot[found]
+        rows = _first_of_each(slot, found)  # a query that comes up more than once is updated once
+        triples, slot = triples[rows], slot[rows]
         if not len(triples):
             return
         random = torch.randint(
@@ -132,3 +134,12 @@ class NSCaching(NegativeSampler):
         for side in SIDES:
             self._queries[side].to(device)
             self.caches[side] = self.caches[side].to(device)
+
+
+def _first_of_each(slot: Tensor, found: Tensor) -> Tensor:
+    """The rows (B,) with a slot, each slot's first row only."""
+    rows = found.nonzero()[:, 0]
+    ordered, order = slot[rows].sort(stable=True)
+    fresh = torch.ones_like(ordered, dtype=torch.bool)
+    fresh[1:] = ordered[1:] != ordered[:-1]
+    return rows[order[fresh]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from emugraph.errors import InputError
 from emugraph.graph import KnowledgeGraph
 from emugraph.neighbors import Neighborhood, neighborhood
 from emugraph.sampling.khop import KHop
@@ -40,5 +41,7 @@ class RandomWalk(KHop):
         near: Neighborhood | None = None,
         **options: Any,
     ) -> None:
+        if walks < 1:
+            raise InputError(f"{walks} walks from each entity; at least one is needed")
         near = neighborhood(kg, hops, walks=walks, seed=seed) if near is None else near
         super().__init__(kg, hops, k, near=near, **options)

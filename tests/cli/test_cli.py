@@ -136,7 +136,12 @@ def test_plain_cross_entropy_is_one_option(folder: Path, tmp_path: Path, emugrap
         (["neighbors", "precompute", "mine", "--hops", "0"], "hops is 0; give 1 to 100"),
         (["neighbors", "precompute", "mine", "--walks", "-1"], "walks is -1"),
         (["neighbors", "precompute", "mine", "--max-memory", "lots"], "'lots' is no amount of memory; give it as 8GB"),
-        (["neighbors", "precompute", "mine", "--max-memory", "10"], "random walks (--walks 1000)"),
+        (
+            ["neighbors", "precompute", "mine", "--max-memory", "10"],
+            "random walks (neighbors --walks 1000",
+        ),
+        (["neighbors", "precompute", "mine", "--seed", "-1"], "seed is -1"),
+        (["neighbors", "precompute", "mine/train.txt"], "--split 0.8,0.1,0.1"),
         (["neighbors", "show", "mine"], "Missing argument"),
         (["neighbors", "show", "mine", "e77777"], "e77777"),
         (["neighbors", "shw"], "No such command 'shw'"),
@@ -217,6 +222,21 @@ def test_neighbors(folder: Path, tmp_path: Path, emugraph: Command, monkeypatch:
     stats = json.loads(emugraph("neighbors", "stats", "mine", "--hops", "1", "--walks", "100", "--json").stdout)
     assert (stats["walks"], stats["candidates"], stats["least"], stats["most"]) == (100, 80, 1, 2)
     assert "median" in emugraph("neighbors", "stats", "mine", "--hops", "2").stdout
+
+
+def test_another_sampler_than_the_files(
+    folder: Path, tmp_path: Path, emugraph: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run's config.toml says that negatives are shared; the sampler on the line decides that anew."""
+    monkeypatch.setenv("EMUGRAPH_CACHE", str(tmp_path / "cache"))
+    assert emugraph("train", "mine", *SMALL, "--output", "one").returncode == 0
+    for number, (options, sharing) in enumerate((
+        (["--sampler", "khop"], "per-positive"), (["--filtered"], "per-positive"), ([], "shared"),
+    )):  # fmt: skip
+        done = emugraph("train", "mine", "--config", "one/config.toml", *options, "--output", f"run{number}")
+        assert done.returncode == 0, done.stderr
+        assert f'sharing = "{sharing}"' in (tmp_path / f"run{number}" / "config.toml").read_text(encoding="utf-8")
+        assert ("mine, 2 hops: 158 candidates expected" in done.stderr) == ("khop" in options)
 
 
 def test_neighbors_without_a_name_are_wn18rrs(

@@ -66,11 +66,15 @@ def test_a_sampler_may_have_a_preset_of_its_own(monkeypatch: pytest.MonkeyPatch)
     assert found
     assert (settings.sampler, settings.learning_rate, settings.negatives) == ("khop", 0.25, 9)
     assert find_preset("any", "transe", "emu", 100, "walk") is None
-    # Another sampler has what is not meant for shared negatives.
-    settings, found = resolve_settings(named("any"), "transe", {"sampler": "walk", "dim": 7})
-    assert found
-    assert (settings.sampler, settings.learning_rate, settings.dim) == ("walk", 0.5, 7)
-    assert (settings.batch_size, settings.negatives, settings.mask_run) == (1000, 256, 16)
+    # Negatives of each positive's own have what is not meant for shared ones, whatever the sampler.
+    for changes in ({"sampler": "walk"}, {"sharing": "per-positive"}, {"filtered": True}, {"sampler": "khop + walk"}):
+        settings, found = resolve_settings(named("any"), "transe", {**changes, "dim": 7})
+        assert found
+        assert (settings.learning_rate, settings.dim) == (0.5, 7)
+        assert (settings.batch_size, settings.negatives, settings.mask_run) == (1000, 256, 16)
+    for sampler in ("bernoulli", "Uniform", "2*uniform"):
+        settings, _ = resolve_settings(named("any"), "transe", {"sampler": sampler})
+        assert (settings.batch_size, settings.negatives, settings.mask_run) == (5000, 2000, 8)
     assert not resolve_settings(named("any"), "rotate", {"sampler": "walk"})[1]
 
 

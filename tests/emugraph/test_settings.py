@@ -29,6 +29,7 @@ def test_unknown_names_come_with_the_nearest() -> None:
         ("schedule", "cosine", "'constant' or 'linear'"),
         ("sampler", "kop", "unknown sampler 'kop'; known: uniform, bernoulli, khop"),
         ("sampler", "0*khop", "the share of the sampler 'khop' is 0"),
+        ("sampler", "9e999*khop", "the share of the sampler 'khop' is inf"),
         ("sampler", "khop+", "names no samplers"),
         ("sampler", 3, "valid string"),
         ("sides", "left", "'in-turn' or 'by-relation'"),
@@ -65,9 +66,18 @@ def test_sharing_is_the_samplers_own_unless_given() -> None:
         assert Settings.create({"sampler": sampler}).sharing == "shared"
 
 
+def test_samplers_are_written_one_way() -> None:
+    for written, stored in (
+        (" Uniform", "uniform"), ("3*KHOP", "khop"), (".50 * khop+ 5e-1*uniform", "0.5*khop+0.5*uniform"),
+        ("khop+walk", "1*khop+1*walk"),
+    ):  # fmt: skip
+        assert Settings.create({"sampler": written}).sampler == stored
+
+
 @pytest.mark.parametrize(
     ("values", "message"),
     [
+        ({"negatives": "all", "sides": "by-relation"}, "negatives = all is every entity"),
         ({"sampler": "khop", "sharing": "shared"}, "khop draws for each positive"),
         ({"filtered": True, "sharing": "shared"}, "only negatives of each positive's own can be filtered"),
         ({"negatives": "all", "sampler": "khop"}, "negatives = all is every entity"),

@@ -74,7 +74,8 @@ def test_sampler_settings_reach_the_sampler(
     assert made(sampler="uniform", sides="by-relation").head_probability is not None
     assert made(sampler="uniform", filtered=True).shared is False
     mixture = made(sampler="1*khop + 3*in-batch")
-    assert [(type(s).name, s.k) for s in mixture.samplers] == [("khop", 2), ("in-batch", 5)]
+    assert [type(s).name for s in mixture.samplers] == ["khop", "in-batch"]
+    assert mixture.counts(mixture.k) == [2, 5]
 
 
 def test_sides_by_relation_are_as_often_as_their_probability(grid: KnowledgeGraph) -> None:

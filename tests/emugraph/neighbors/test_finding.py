@@ -1,5 +1,10 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import networkx
 import numpy as np
 import pytest
@@ -98,10 +103,45 @@ def test_many_paths_to_one_entity_count_once() -> None:
     assert 1 in compute(graph_of(triples, 258), 2).of(0).tolist()
 
 
-@pytest.mark.parametrize(("hops", "walks"), [(0, 0), (-1, 0), (101, 0), (2, -1), (2, 10_000_000)])
-def test_reach_that_cannot_be(family: KnowledgeGraph, hops: int, walks: int) -> None:
-    with pytest.raises(InputError, match=rf"hops is {hops}" if walks == 0 else rf"walks is {walks}"):
-        compute(family, hops, walks=walks)
+def test_the_number_of_threads_does_not(tmp_path: Path) -> None:
+    code = (
+        "import emugraph, hashlib; from emugraph.neighbors import compute; "
+        "near = compute(emugraph.load_dataset('wn18rr'), 3, walks=2, seed=5); "
+        "print(hashlib.sha256(near.candidates.numpy()).hexdigest())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "OMP_NUM_THREADS": threads},
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=100,
+        ).stdout
+        for threads in ("1", "2", "4")
+    }
+    assert len(found) == 1
+
+
+def test_edges_that_were_added_to_the_graph_are_no_training_triples(family: KnowledgeGraph) -> None:
+    expected = compute(family, 1)
+    family.homogeneous.add_edges(torch.tensor([0]), torch.tensor([4]), {"relation": torch.tensor([0])})
+    assert torch.equal(compute(family, 1).candidates, expected.candidates)
+
+
+@pytest.mark.parametrize(
+    ("hops", "walks", "seed"),
+    [(0, 0, 0), (-1, 0, 0), (101, 0, 0), (2, -1, 0), (2, 10_000_000, 0), (2, 9, -1), (2, 9, 2**63)],
+)
+def test_reach_that_cannot_be(family: KnowledgeGraph, hops: int, walks: int, seed: int) -> None:
+    wrong = f"hops is {hops}" if walks == 0 else f"walks is {walks}" if seed == 0 else f"seed is {seed}"
+    with pytest.raises(InputError, match=wrong):
+        compute(family, hops, walks=walks, seed=seed)
+
+
+def test_large_seeds_are_as_good_as_small_ones(grid: KnowledgeGraph) -> None:
+    found = [compute(grid, 3, walks=3, seed=seed).candidates.tolist() for seed in (0, 2**31, 2**32, 2**63 - 1)]
+    assert len({tuple(candidates) for candidates in found}) == 4
 
 
 @pytest.mark.parametrize("hops", [1, 2, 3, 4])

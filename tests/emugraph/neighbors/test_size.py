@@ -28,5 +28,5 @@ def test_a_large_graph_is_estimated_within_a_quarter() -> None:
 def test_beyond_the_bound_it_is_refused_with_the_way_out(family: KnowledgeGraph) -> None:
     expected = estimate(family, 2)
     expected.check(expected.memory)
-    with pytest.raises(InputError, match=r"candidates expected.*the bound is .*random walks \(--walks 1000\)"):
+    with pytest.raises(InputError, match=r"candidates expected.*the bound is .*random walks \(neighbors --walks 1000"):
         expected.check(expected.memory - 1)

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 import emugraph.sampling as sampling
-from emugraph import InputError, KnowledgeGraph
+from emugraph import InputError, KnowledgeGraph, Vocabulary
 from emugraph._dgl import dgl
 from emugraph.models import SIDES
 from emugraph.sampling import SAMPLERS, KHop, Mixture, NegativeSampler, Uniform
@@ -118,8 +118,26 @@ def test_relations_that_dgls_graph_does_not_tell(grid: KnowledgeGraph) -> None:
     assert len(KHop(grid, k=3, filtered=False)(bare, edges)[0]) == 6  # relations are not needed
     with pytest.raises(InputError, match=r"needs the relation of edges of type '_E'.*graph.edata\[\"relation\"\]"):
         KHop(grid, k=3)(bare, edges)
-    bare.edata[dgl.ETYPE] = relations
+    bare.edata["relation"] = relations
     assert len(KHop(grid, k=3)(bare, edges)[0]) == 6
+    bare.edata["relation"] = relations + grid.num_relations  # those of inverse edges, say
+    with pytest.raises(InputError, match=r"is in [23]\.\.[23], but relation ids are 0\.\.1"):
+        KHop(grid, k=3)(bare, edges)
+
+
+def test_dgls_own_count_of_edge_types_is_not_taken_for_relations(star: KnowledgeGraph) -> None:
+    """DGL sorts edge types by name: here the vocabulary does not."""
+    labels = star.entities, Vocabulary(["z", "a"], "relation")
+    kg = KnowledgeGraph(*labels, star.train)
+    merged = dgl.to_homogeneous(kg.graph)
+    assert merged.edata[dgl.ETYPE].tolist() != kg.homogeneous.edata["relation"].tolist()
+    with pytest.raises(InputError, match="needs the relation of edges"):
+        Uniform(kg, 4, filtered=True)(merged, torch.tensor([0]))
+
+
+def test_edge_ids_alone_do_not_tell_the_edge_type(grid: KnowledgeGraph) -> None:
+    with pytest.raises(InputError, match="several edge types; give a mapping"):
+        Uniform(grid)(grid.graph, torch.tensor([0]))
 
 
 def test_nodes_that_are_not_the_entities(grid: KnowledgeGraph, star: KnowledgeGraph) -> None:
@@ -156,6 +174,7 @@ def test_a_mixture_is_one_too(grid: KnowledgeGraph) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"k": -1}, "-1 negatives a positive"),
         ({"k": 0}, "0 negatives a positive"),
         ({"shared": True, "filtered": True}, "cannot be shared then"),
         ({"corrupt": "left"}, "the side to corrupt is 'left'; known: tail, head, both"),
@@ -164,6 +183,12 @@ def test_a_mixture_is_one_too(grid: KnowledgeGraph) -> None:
 def test_values_that_do_not_go_together(star: KnowledgeGraph, options: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
         Uniform(star, **options)  # type: ignore[arg-type]
+
+
+def test_a_graph_without_entities() -> None:
+    empty = KnowledgeGraph(Vocabulary([], "entity"), Vocabulary([], "relation"), torch.empty(0, 3, dtype=torch.int64))
+    with pytest.raises(InputError, match="has no entities to draw from"):
+        Uniform(empty)
 
 
 def test_a_sampler_says_what_it_is(star: KnowledgeGraph) -> None:

@@ -74,6 +74,29 @@ def test_importance_keeps_by_the_softmax_of_scores(star: KnowledgeGraph, generat
     assert chisquare(kept.double().numpy(), (3000 * logits.double().softmax(0)).numpy()).pvalue > 0.01
 
 
+def test_a_query_that_comes_up_often_is_updated_once(star: KnowledgeGraph) -> None:
+    """So that the result does not depend on which thread writes last."""
+    asked: list[int] = []
+
+    def score(triples: torch.Tensor, candidates: torch.Tensor, side: str) -> torch.Tensor:
+        asked.append(len(triples))
+        return candidates.float()
+
+    batch = star.train[torch.arange(6000) % 6]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        caches = []
+        for _ in range(5):
+            sampler = NSCaching(star, cache_size=50)
+            sampler.on_step(batch, "tail", score, torch.Generator().manual_seed(0))
+            caches.append(sampler.caches["tail"])
+    finally:
+        torch.set_num_threads(threads)
+    assert asked == [4] * 5
+    assert all(torch.equal(cache, caches[0]) for cache in caches)
+
+
 def test_lazy_updates(star: KnowledgeGraph, generator: torch.Generator) -> None:
     sampler = NSCaching(star, cache_size=3, candidates=50, update="top", update_every=3)
     changed = []
