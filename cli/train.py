@@ -66,8 +66,9 @@ def train(
     from emugraph.cli.neighbors import with_progress
     from emugraph.cli.progress import TrainingProgress, prepare
     from emugraph.runs import check_new
+    from emugraph.sampling.configured import needed_neighborhoods
     from emugraph.settings import Settings
-    from emugraph.training import needed_neighborhoods, resolve_settings
+    from emugraph.training import resolve_settings
 
     if output is not None:
         check_new(output)

@@ -23,17 +23,8 @@ from emugraph.objective import build_objective, negative_scores
 from emugraph.optimizers import DeferredAdam
 from emugraph.presets import PLAIN, Method, find_preset
 from emugraph.runs import Run
-from emugraph.sampling import (
-    EveryEntity,
-    KHop,
-    NegativeSampler,
-    NSCaching,
-    RandomWalk,
-    SidedBatches,
-    SidesByRelation,
-    SidesInTurn,
-    named,
-)
+from emugraph.sampling import named
+from emugraph.sampling.configured import build_batches, build_sampler
 from emugraph.settings import Settings
 
 
@@ -162,50 +153,6 @@ class Trainer:
         """Bring the model's tables up to date, to be read whole; between steps, rows may wait for their updates."""
         if isinstance(self.optimizer, DeferredAdam):
             self.optimizer.finish()
-
-
-def build_sampler(kg: KnowledgeGraph, settings: Settings) -> NegativeSampler:
-    """The sampler of the settings."""
-    if settings.negatives == "all":
-        return EveryEntity(kg)
-    by_relation = None if settings.sides is None else settings.sides == "by-relation"
-
-    def make(kind: type[NegativeSampler], k: int) -> NegativeSampler:
-        options: dict[str, Any] = {"k": k, "filtered": settings.filtered, "by_relation": by_relation}
-        if issubclass(kind, KHop):
-            options["hops"] = settings.hops
-        if issubclass(kind, RandomWalk):
-            options |= {"walks": settings.walks, "seed": settings.seed}
-        if issubclass(kind, NSCaching):
-            options |= {
-                "cache_size": settings.cache_size,
-                "candidates": settings.cache_candidates,
-                "update": settings.cache_update,
-                "update_every": settings.cache_every,
-                "seed": settings.seed,
-            }
-        return kind(kg, shared=settings.sharing == "shared", **options)
-
-    return named.build(settings.sampler, settings.negatives, make)
-
-
-def needed_neighborhoods(settings: Settings) -> list[dict[str, int]]:
-    """What :func:`emugraph.neighbors.neighborhood` is asked for by the samplers of the settings."""
-    needed = []
-    for _, name in named.parse(settings.sampler):
-        if issubclass(named.SAMPLERS[name], KHop):
-            walks = {"walks": settings.walks, "seed": settings.seed} if name == RandomWalk.name else {}
-            needed.append({"hops": settings.hops, **walks})
-    return needed
-
-
-def build_batches(
-    train: Tensor, settings: Settings, sampler: NegativeSampler, generator: torch.Generator
-) -> SidedBatches:
-    """The stream of batches, with the side of each chosen as the sampler wants it."""
-    if sampler.head_probability is None:
-        return SidesInTurn(train, settings.batch_size, generator)
-    return SidesByRelation(train, settings.batch_size, generator, sampler.head_probability)
 
 
 def distinct(ids: Tensor, count: int) -> tuple[Tensor, Tensor]:

@@ -101,6 +101,9 @@ def pairwise_mixed(q: Tensor, e: Tensor, positive: Tensor, weight: Tensor, kind:
 
 
 def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
+    if kind == "dot" and len(table) <= index.shape[1] * q.shape[1]:  # smaller than the rows would be, gathered
+        return (q @ table.T).gather(1, index)
+
     def block(queries: slice) -> Tensor:
         phi = components(q[queries, None], table[index[queries]], kind)  # (b, K, u)
         return outer(phi.sum(-1), kind)

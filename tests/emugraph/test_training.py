@@ -16,7 +16,8 @@ from emugraph.losses import cross_entropy
 from emugraph.models import MODELS, SIDES
 from emugraph.presets import PLAIN
 from emugraph.sampling import SAMPLERS, SidesByRelation
-from emugraph.training import Callback, Trainer, build_sampler, distinct
+from emugraph.sampling.configured import build_sampler
+from emugraph.training import Callback, Trainer, distinct
 
 SMALL: dict[str, Any] = {
     "dim": 16,
