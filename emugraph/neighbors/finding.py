@@ -48,7 +48,7 @@ def within_hops(graph: dgl.DGLGraph, entities: np.ndarray, hops: int) -> Iterato
     """All entities within so many hops of each entity, itself left out, by powers of the adjacency matrix."""
     size = graph.num_nodes()
     step = (adjacency(graph) + scipy.sparse.eye_array(size, dtype=np.bool_, format="csr")).tocsr()
-    for block in _blocks(entities, size):
+    for block in _blocks(entities, block_size(size, hops)):
         reached = step[block]
         for _ in range(hops - 1):
             before = reached.nnz
@@ -82,7 +82,7 @@ def walk_ends(graph: dgl.DGLGraph, entities: np.ndarray, hops: int, walks: int, 
 def _walk(graph: dgl.DGLGraph, entities: np.ndarray, hops: int, walks: int) -> Iterator[Block]:
     from emugraph._dgl import dgl
 
-    for block in _blocks(entities, walks * (hops + 1)):
+    for block in _blocks(entities, block_size(graph.num_nodes(), hops, walks)):
         starts = torch.from_numpy(block).to(graph.idtype).repeat_interleave(walks)
         traces, _ = dgl.sampling.random_walk(graph, starts, length=hops)
         ends = np.sort(traces[:, -1].numpy().reshape(len(block), walks), axis=1)
@@ -96,7 +96,11 @@ def find(graph: dgl.DGLGraph, entities: np.ndarray, hops: int, walks: int, seed:
     return walk_ends(graph, entities, hops, walks, seed) if walks else within_hops(graph, entities, hops)
 
 
-def _blocks(entities: np.ndarray, width: int) -> Iterator[np.ndarray]:
-    """Consecutive blocks of entities, each with ``BLOCK`` pairs at most where an entity has ``width`` of them."""
-    count = max(1, BLOCK // max(1, width))
+def block_size(size: int, hops: int, walks: int = 0) -> int:
+    """Entities of a block, so that it holds ``BLOCK`` pairs at most: steps of walks, or pairs within reach."""
+    return max(1, BLOCK // max(1, walks * (hops + 1) if walks else size))
+
+
+def _blocks(entities: np.ndarray, count: int) -> Iterator[np.ndarray]:
+    """Consecutive blocks of so many entities."""
     return (entities[start : start + count] for start in range(0, len(entities), count))

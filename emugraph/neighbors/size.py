@@ -9,10 +9,13 @@ import numpy as np
 from emugraph.environment import format_bytes
 from emugraph.errors import InputError
 from emugraph.graph import KnowledgeGraph
-from emugraph.neighbors.finding import BLOCK, find, undirected
+from emugraph.neighbors.finding import block_size, find, undirected
 
 SAMPLE = 256
 """Entities that an estimate is made from."""
+
+_BYTES_A_PAIR = 40
+"""Working memory for each pair of entities that a block holds, as measured."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,8 @@ def estimate(kg: KnowledgeGraph, hops: int = 3, *, walks: int = 0, seed: int = 0
     found = sum(int(counts.sum()) for counts, _ in find(undirected(kg), sample, hops, walks, seed))
     candidates = round(found * size / max(1, len(sample)))
     disk = 4 * candidates + 8 * (size + 1)
-    working = 32 * min(BLOCK, size * (walks * (hops + 1) if walks else size))  # as measured, bytes a pair
+    visited = walks * (hops + 1) if walks else candidates / max(1, size)
+    working = round(_BYTES_A_PAIR * visited * min(size, block_size(size, hops, walks)))
     reach = f"{hops} {'step' if walks else 'hop'}{'' if hops == 1 else 's'}"
     what = f"{kg.name}, {walks:,} walks of {reach}" if walks else f"{kg.name}, {reach}"
     return Estimate(size, candidates, disk, disk + working, len(sample) == size, what)
