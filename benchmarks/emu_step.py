@@ -17,15 +17,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-import time
-from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import torch
 from torch import Tensor
 
+from benchmarks.timing import interleave
 from emugraph import KnowledgeGraph, Settings, Vocabulary, kernels, training
 from emugraph.environment import keep_freed_memory
 from emugraph.models import Model
@@ -59,14 +57,6 @@ def materialized(
     return materialized_scores(model, query, positive, negatives, mask, run)
 
 
-def seconds(step: Callable[[], object], steps: int) -> float:
-    """Seconds a step."""
-    started = time.perf_counter()
-    for _ in range(steps):
-        step()
-    return (time.perf_counter() - started) / steps
-
-
 def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
     """Medians and ratios for one model."""
     device = torch.device("cpu")
@@ -80,28 +70,20 @@ def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
         with mock.patch.object(training, "negative_scores", materialized):
             slow.step()
 
-    forms: dict[str, tuple[Callable[[], object], int]] = {
-        "factorised": (emu.step, 10),
-        "mask_each": (each.step, 10),
-        "plain": (plain.step, 10),
-        "materialised": (slow_step, 1),
-    }
-    for step, _ in forms.values():
-        step()
-    times: dict[str, list[float]] = {form: [] for form in forms}
-    for _ in range(rounds):
-        for form, (step, steps) in forms.items():
-            times[form].append(seconds(step, steps))
-
-    def ratio(form: str, other: str, digits: int) -> float:
-        pairs = zip(times[form], times[other], strict=True)
-        return round(statistics.median(x / y for x, y in pairs), digits)
-
+    times = interleave(
+        {
+            "factorised": (emu.step, 10),
+            "mask_each": (each.step, 10),
+            "plain": (plain.step, 10),
+            "materialised": (slow_step, 1),
+        },
+        rounds,
+    )
     return {
-        "speedup": ratio("materialised", "factorised", 1),
-        "emu_cost": ratio("factorised", "plain", 2),
-        "emu_cost_mask_each": ratio("mask_each", "plain", 2),
-        **{f"{form}_ms": round(1000 * statistics.median(values), 2) for form, values in times.items()},
+        "speedup": times.ratio("materialised", "factorised", 1),
+        "emu_cost": times.ratio("factorised", "plain"),
+        "emu_cost_mask_each": times.ratio("mask_each", "plain"),
+        **times.milliseconds(),
     }
 
 

@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import json
 import resource
-import statistics
 import subprocess
 import sys
 import time
@@ -24,7 +23,7 @@ from typing import Any
 
 import torch
 
-from benchmarks.emu_step import seconds
+from benchmarks.timing import interleave
 from emugraph import load_dataset
 from emugraph.environment import keep_freed_memory
 from emugraph.neighbors import compute
@@ -64,25 +63,18 @@ def measure_draws(rounds: int) -> dict[str, float]:
     batch = kg.train[torch.randperm(len(kg.train), generator=generator)[:1000]]
     near = compute(kg, 3)
     sampler = KHop(kg, k=256, near=near)
-    forms = {
-        "uniform": lambda: torch.randint(kg.num_entities, (1000, 256), generator=generator),
-        "draw": lambda: near.draw(batch[:, 0], 256, generator),
-        "filtered": lambda: sampler.sample(batch, "tail", generator),
-    }
-    for draw in forms.values():
-        seconds(draw, 5)
-    times = {form: [] for form in forms}  # type: dict[str, list[float]]
-    for _ in range(rounds):
-        for form, draw in forms.items():
-            times[form].append(seconds(draw, 20))
-    ratios = {
-        form: statistics.median(x / y for x, y in zip(times[form], times["uniform"], strict=True))
-        for form in ("draw", "filtered")
-    }
+    times = interleave(
+        {
+            "uniform": (lambda: torch.randint(kg.num_entities, (1000, 256), generator=generator), 20),
+            "draw": (lambda: near.draw(batch[:, 0], 256, generator), 20),
+            "filtered": (lambda: sampler.sample(batch, "tail", generator), 20),
+        },
+        rounds,
+    )
     return {
-        "draw_ratio": round(ratios["draw"], 2),
-        "filtered_ratio": round(ratios["filtered"], 2),
-        **{f"{form}_ms": round(1000 * statistics.median(values), 3) for form, values in times.items()},
+        "draw_ratio": times.ratio("draw", "uniform"),
+        "filtered_ratio": times.ratio("filtered", "uniform"),
+        **times.milliseconds(3),
     }
 
 

@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import argparse
 import json
-import statistics
-from collections.abc import Callable
 from typing import Any
 from unittest import mock
 
 import torch
 
-from benchmarks.emu_step import MODELS, materialized, seconds
+from benchmarks.emu_step import MODELS, materialized
+from benchmarks.timing import interleave
 from emugraph import KnowledgeGraph, Settings, kernels, load_dataset, training
 from emugraph.environment import keep_freed_memory
 from emugraph.presets import PLAIN
@@ -44,27 +43,14 @@ def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
     def draw() -> None:
         emu.sampler.sample(batch, "tail", emu.device_generator)
 
-    forms: dict[str, tuple[Callable[[], object], int]] = {
-        "step": (emu.step, 5),
-        "plain": (plain.step, 5),
-        "materialised": (slow_step, 1),
-        "draw": (draw, 5),
-    }
-    for step, _ in forms.values():
-        step()
-    times: dict[str, list[float]] = {form: [] for form in forms}
-    for _ in range(rounds):
-        for form, (step, steps) in forms.items():
-            times[form].append(seconds(step, steps))
-
-    def ratio(form: str, other: str) -> float:
-        return round(statistics.median(x / y for x, y in zip(times[form], times[other], strict=True)), 2)
-
+    times = interleave(
+        {"step": (emu.step, 5), "plain": (plain.step, 5), "materialised": (slow_step, 1), "draw": (draw, 5)}, rounds
+    )
     return {
-        "speedup": ratio("materialised", "step"),
-        "emu_cost": ratio("step", "plain"),
-        "sampling_share": ratio("draw", "step"),
-        **{f"{form}_ms": round(1000 * statistics.median(values), 2) for form, values in times.items()},
+        "speedup": times.ratio("materialised", "step"),
+        "emu_cost": times.ratio("step", "plain"),
+        "sampling_share": times.ratio("draw", "step"),
+        **times.milliseconds(),
     }
 
 
