@@ -5,12 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emugraph.kernels import gathered, gathered_masked, pairwise_masked, spread_masks
-from emugraph.models.base import Model, as_table
+from emugraph.kernels import gathered
+from emugraph.models.fused import Fused
 
 
-class Bilinear(Model):
+class Bilinear(Fused):
     """A score whose components are products: :math:`s(q, e) = \\sum_i q_i e_i`."""
+
+    kind = "dot"
 
     def components(self, query: Tensor, candidate: Tensor) -> Tensor:
         return query * candidate
@@ -24,22 +26,7 @@ class Bilinear(Model):
     def score_negatives(self, query: Tensor, candidate: Tensor, index: Tensor | None = None) -> Tensor:
         if index is None:
             return super().score_negatives(query, candidate)
-        return gathered(query, candidate, index, "dot")
-
-    def score_mutated(
-        self,
-        query: Tensor,
-        positive: Tensor,
-        candidate: Tensor,
-        mask: Tensor,
-        run: int = 1,
-        index: Tensor | None = None,
-    ) -> tuple[Tensor, Tensor]:
-        table, index = as_table(candidate, index)
-        if index is None:
-            return pairwise_masked(query, table, positive, mask, "dot", run=run)
-        mask = spread_masks(mask, run, index.shape[1])
-        return gathered_masked(query, table, index, positive, mask, "dot")
+        return gathered(query, candidate, index, self.kind)
 
     def score_mixed_up(
         self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor, index: Tensor | None = None

@@ -23,7 +23,7 @@ class RotatE(Distance):
 
     name = "rotate"
     title = "RotatE"
-    distance = "modulus"
+    kind = "modulus"
     penalized_relations = False
 
     @property

@@ -20,7 +20,7 @@ class TransE(Distance):
 
     name = "transe"
     title = "TransE"
-    distance = "l1"
+    kind = "l1"
 
     @property
     def entity_width(self) -> int:
@@ -45,7 +45,7 @@ class TransEL2(TransE):
 
     name = "transe-l2"
     title = "TransE (L2)"
-    distance = "l2"
+    kind = "l2"
 
     def components(self, query: Tensor, candidate: Tensor) -> Tensor:
         return -(query - candidate).square()
