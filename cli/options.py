@@ -14,6 +14,14 @@ from pydantic.fields import FieldInfo
 
 from emugraph.settings import Settings
 
+CheckpointMinutes = Annotated[
+    float, typer.Option(help="Write a checkpoint after so many minutes; 0 for never by the clock.")
+]
+CheckpointSteps = Annotated[
+    int | None, typer.Option(help="Write a checkpoint also after every so many steps.", show_default=False)
+]
+KeepCheckpoints = Annotated[int, typer.Option(help="How many checkpoints to keep, the latest ones.")]
+
 SKIPPED = {"model"}  # commands name it themselves
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
+import signal
 import sys
 import traceback
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
 from rich.console import Console
@@ -16,13 +17,15 @@ from rich.table import Table
 
 from emugraph.errors import EmugraphError
 
+if TYPE_CHECKING:
+    from emugraph.runs import Run
+
 debug = False
 """Whether errors show their traceback; set by the option ``--debug``."""
 
 stdout = Console(highlight=False)
 stderr = Console(stderr=True, highlight=False)
 
-INTERRUPTED = 130
 
 Command = TypeVar("Command", bound=Callable[..., None])
 
@@ -36,8 +39,8 @@ def guarded(command: Command) -> Command:
             command(*arguments, **options)
         except typer.Exit:
             raise
-        except KeyboardInterrupt:
-            fail("interrupted", INTERRUPTED)
+        except KeyboardInterrupt as error:  # of training, it says how to go on
+            fail(str(error) or "interrupted", code_of(error))
         except BrokenPipeError:
             raise typer.Exit(1) from None
         except EmugraphError as error:
@@ -56,6 +59,11 @@ def guarded(command: Command) -> Command:
 def _show_traceback() -> None:
     if debug:
         traceback.print_exc()
+
+
+def code_of(interrupt: KeyboardInterrupt) -> int:
+    """The exit code of a command that a signal ended, as shells count it: 130 for Ctrl-C, 143 for SIGTERM."""
+    return 128 + int(getattr(interrupt, "number", signal.SIGINT))
 
 
 def fail(message: str, exit_code: int) -> None:
@@ -96,6 +104,18 @@ def print_figures(title: str, figures: dict[str, Any]) -> None:
         if part in figures:
             rows.append([label, *_cells(figures[part], names)])
     print_table(title, ["", "MRR", "mean rank", "Hits@1", "Hits@3", "Hits@10"], rows)
+
+
+def print_run(run: Run, json: bool) -> None:
+    """Print the final figures of a run, as tables or as one JSON object."""
+    if json:
+        print_json({"run": str(run.path), "dataset": run.kg.name, "model": run.settings.model, **run.figures})
+        return
+    for name, label in (("valid", "validation"), ("test", "test")):
+        if name in run.figures:
+            title = f"{run.kg.name}, {label}, filtered, {run.figures[name]['triples']:,} triples"
+            print_figures(title, run.figures[name])
+    note(f"best weights of step {run.figures['best_step']:,}, {run.figures['seconds']:.0f} s, in {run.path}")
 
 
 def _cells(figures: dict[str, float], names: list[str]) -> list[str]:

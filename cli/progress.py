@@ -20,7 +20,7 @@ from rich.progress import (
 from emugraph import kernels
 from emugraph.cli.output import note, stderr
 from emugraph.environment import keep_freed_memory
-from emugraph.training import Callback
+from emugraph.session import Callback
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -50,14 +50,15 @@ class TrainingProgress(Callback):
         self._bar: Progress | None = None
         self._shown = 0.0
         self._started = 0.0
-        self._path: Path | None = None
-        self._step = 0
+        self._first = 0
 
     def on_start(self, trainer: Trainer, path: Path) -> None:
         self.close()
-        self._path, self._valid, self._step = path, "", 0
+        self._first, self._valid = trainer.step_count, ""
         if self._name_folder:
             note(f"run folder: {path}")
+        if trainer.step_count:
+            note(f"going on after step {trainer.step_count:,}")
         self._started = self._shown = time.monotonic()
         if stderr.is_terminal:
             self._bar = Progress(
@@ -76,7 +77,6 @@ class TrainingProgress(Callback):
             self._bar.start()
 
     def on_step(self, trainer: Trainer, loss: Tensor) -> None:
-        self._step = trainer.step_count
         now = time.monotonic()
         if self._bar is None or now - self._shown < 0.5:
             return
@@ -91,7 +91,7 @@ class TrainingProgress(Callback):
     def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
         self._valid = f", valid MRR {figures['mrr']:.4f}"
         if self._bar is None:
-            left = (trainer.settings.steps - trainer.step_count) / self._speed(trainer)
+            left = (trainer.settings.steps - trainer.step_count) / max(1e-9, self._speed(trainer))
             note(
                 f"step {trainer.step_count:,}/{trainer.settings.steps:,}: valid MRR {figures['mrr']:.4f}, "
                 f"Hits@10 {figures['hits@10']:.4f}{' (best)' if best else ''}, "
@@ -107,17 +107,8 @@ class TrainingProgress(Callback):
             self._bar.stop()
             self._bar = None
 
-    def interrupted(self) -> str:
-        """One line for a run that was interrupted: how far it came and what is kept."""
-        if self._path is None:
-            return "interrupted before training began"
-        where = f"interrupted at step {self._step:,}"
-        if not self._valid:
-            return f"{where}, before the first validation; no weights are kept in {self._path}"
-        return f"{where}{self._valid}; the best weights so far are kept: emugraph evaluate {self._path}"
-
     def _speed(self, trainer: Trainer) -> float:
-        return trainer.step_count / max(1e-9, time.monotonic() - self._started)
+        return (trainer.step_count - self._first) / max(1e-9, time.monotonic() - self._started)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emugraph.cli.output import INTERRUPTED, fail, guarded, note, print_json, print_table
+from emugraph.cli.output import code_of, fail, guarded, note, print_json, print_table
 from emugraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def reproduce(
         _print_list(standing, json)
         return
     failed: list[str] = []
-    interrupted = False
+    interrupted: KeyboardInterrupt | None = None
     if not report_only:
         _say_what_is_open(standing)
         try:
@@ -112,8 +112,8 @@ def reproduce(
                 mine = [entry.cell for entry in standing if written[entry.cell.key] == file]
                 left = None if minutes is None else max(0.0, minutes - (time.monotonic() - started) / 60)
                 failed += _run(mine, file, files, left, keep, device)
-        except KeyboardInterrupt:
-            interrupted = True
+        except KeyboardInterrupt as error:
+            interrupted = error
         standing = status(cells, *files)
     write_report(report, experiments.build(), files)
     states = _count(standing)
@@ -121,7 +121,7 @@ def reproduce(
         print_json({"results": [str(file) for file in files], "report": str(report), **states, "failed": failed})
     note(f"report: {report}")
     if interrupted:
-        fail(f"interrupted; {_done(states)} and stay; the same command goes on from there", INTERRUPTED)
+        fail(f"interrupted; {_done(states)} and stay; the same command goes on from there", code_of(interrupted))
     if failed:
         words = "1 cell failed and stays" if len(failed) == 1 else f"{len(failed)} cells failed and stay"
         fail(f"{words} open; the same command tries again", 1)

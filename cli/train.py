@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from emugraph.cli.options import with_settings
-from emugraph.cli.output import fail, guarded, note, print_figures, print_json
+from emugraph.cli.options import CheckpointMinutes, CheckpointSteps, KeepCheckpoints, with_settings
+from emugraph.cli.output import guarded, note, print_run
 
 
 @guarded
@@ -54,6 +54,9 @@ def train(
         typer.Option("--split", help="For one file: shares of train, valid, test, as 0.8,0.1,0.1.", show_default=False),
     ] = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    checkpoint_minutes: CheckpointMinutes = 5.0,
+    checkpoint_steps: CheckpointSteps = None,
+    keep_checkpoints: KeepCheckpoints = 2,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train a model and print its test figures.
@@ -80,6 +83,7 @@ def train(
             read.pop("sharing", None)
         changes = {**read, **changes}
     name = model if model is not None else changes.get("model", "transe")
+    checkpoints = emugraph.Checkpoints(checkpoint_minutes, checkpoint_steps, keep_checkpoints)
     Settings.create({**changes, "model": name})  # so that a mistake shows before any data is read
     kg = emugraph.load_dataset(dataset, split=split, seed=changes.get("seed", 0))
     note(f"{kg!r}")
@@ -95,16 +99,9 @@ def train(
         with_progress(kg, **needed)
     progress = TrainingProgress()
     try:
-        run = emugraph.train(kg, settings=settings, output=output, device=device, callbacks=[progress])
-    except KeyboardInterrupt:
-        progress.close()
-        fail(progress.interrupted(), 130)
+        run = emugraph.train(
+            kg, settings=settings, output=output, device=device, checkpoints=checkpoints, callbacks=[progress]
+        )
     finally:
         progress.close()
-    if json:
-        print_json({"run": str(run.path), "dataset": kg.name, "model": settings.model, **run.figures})
-        return
-    for name, label in (("valid", "validation"), ("test", "test")):
-        if name in run.figures:
-            print_figures(f"{kg.name}, {label}, filtered, {run.figures[name]['triples']:,} triples", run.figures[name])
-    note(f"best weights of step {run.figures['best_step']:,}, {run.figures['seconds']:.0f} s, in {run.path}")
+    print_run(run, json)

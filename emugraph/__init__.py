@@ -15,21 +15,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from emugraph._version import __version__
-from emugraph.errors import EmugraphError, InputError
+from emugraph.errors import DivergedError, EmugraphError, InputError
 
 if TYPE_CHECKING:
     from emugraph._dgl import dgl
     from emugraph.evaluation import evaluate
     from emugraph.graph import KnowledgeGraph, load_dataset
-    from emugraph.runs import Run, load
+    from emugraph.runs import Run, load, resume, train
+    from emugraph.saving import Checkpoints
+    from emugraph.session import Callback, Interrupted
     from emugraph.settings import Settings
-    from emugraph.training import Callback, train
     from emugraph.vocabulary import Vocabulary
 
 __all__ = [
     "Callback",
+    "Checkpoints",
+    "DivergedError",
     "EmugraphError",
     "InputError",
+    "Interrupted",
     "KnowledgeGraph",
     "Run",
     "Settings",
@@ -39,11 +43,14 @@ __all__ = [
     "evaluate",
     "load",
     "load_dataset",
+    "resume",
     "train",
 ]
 
 _HOME = {
-    "Callback": "training",
+    "Callback": "session",
+    "Checkpoints": "saving",
+    "Interrupted": "session",
     "KnowledgeGraph": "graph",
     "Run": "runs",
     "Settings": "settings",
@@ -52,7 +59,8 @@ _HOME = {
     "evaluate": "evaluation",
     "load": "runs",
     "load_dataset": "graph",
-    "train": "training",
+    "resume": "runs",
+    "train": "runs",
 }
 
 # In a checkout, cli/ and datasets/ lie beside this folder; installed, they lie in it (package_dir in setup.cfg).

@@ -22,6 +22,21 @@ class InputError(EmugraphError):
     exit_code = 2
 
 
+class DivergedError(EmugraphError):
+    """Training came to numbers that are not finite.
+
+    Args:
+        message: what happened and what to do.
+        setting: the setting that is most likely to blame.
+        step: the step at which it was seen, counted from 1.
+    """
+
+    def __init__(self, message: str, *, setting: str, step: int) -> None:
+        super().__init__(message)
+        self.setting = setting
+        self.step = step
+
+
 def nearest(name: str, known: Iterable[str]) -> str:
     """A hint such as ``" Did you mean 'transe'?"`` for a name that is not among the known ones, or ``""``."""
     by_folded = {k.casefold(): k for k in known}

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import platformdirs
 
-from emugraph.errors import EmugraphError
+from emugraph.errors import EmugraphError, InputError
 
 _SECONDS_UNTIL_LEFT_OVER = 24 * 3600
 
@@ -47,8 +47,18 @@ def replacing(path: Path) -> Iterator[Path]:
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)
             temporary.replace(path)
+            _flush_folder(path.parent)
         finally:
             temporary.unlink(missing_ok=True)
+
+
+def _flush_folder(folder: Path) -> None:
+    """Have the names in a folder on disk, so that a file renamed there is still there after a power cut."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -78,14 +88,40 @@ def building(target: Path, is_sound: Callable[[Path], bool]) -> Iterator[Path]:
     Raises:
         EmugraphError: the cache cannot be written to, or the disk is full.
     """
-    with explain_write_errors(target, advice="set EMUGRAPH_CACHE to another folder"):
+    with _unpublished(target, "set EMUGRAPH_CACHE to another folder") as folder:
+        yield folder
+        _publish(folder, target, is_sound)
+
+
+@contextmanager
+def creating(target: Path) -> Iterator[Path]:
+    """A new folder beside ``target``, which becomes ``target`` at once when the block ends without an error.
+
+    Raises:
+        InputError: there is something at ``target`` that is not an empty folder.
+        EmugraphError: the folder cannot be written to, or the disk is full.
+    """
+    with _unpublished(target, "choose another folder") as folder:
+        yield folder
+        try:
+            folder.rename(target)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR):
+                raise InputError(f"{target} already exists; choose another folder") from error
+            raise
+        _flush_folder(target.parent)
+
+
+@contextmanager
+def _unpublished(target: Path, advice: str) -> Iterator[Path]:
+    """An empty folder beside ``target``, removed at the end if it still has its name."""
+    with explain_write_errors(target, advice=advice):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_left_overs(target.parent)
         folder = _unfinished(target)
         folder.mkdir()
         try:
             yield folder
-            _publish(folder, target, is_sound)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -115,7 +151,7 @@ def _publish(folder: Path, target: Path, is_sound: Callable[[Path], bool]) -> No
 
 def _remove_left_overs(folder: Path) -> None:
     limit = time.time() - _SECONDS_UNTIL_LEFT_OVER
-    for path in folder.glob(".*.partial"):
+    for path in folder.glob(f".*.{'[0-9a-f]' * 32}.partial"):
         try:
             newest = max(part.stat().st_mtime for part in (path, *path.rglob("*")))
         except FileNotFoundError:

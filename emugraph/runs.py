@@ -1,43 +1,38 @@
-"""A run's folder on disk, and a trained model opened from it.
-
-::
-
-    config.toml          format, data set, and every setting that ran
-    graph/               entities.json, relations.json, names.json, triples.safetensors
-    weights.safetensors  the embeddings, those of the best validation
-    log.jsonl            one line a training record and a line a validation
-    figures.json         the final figures
-    environment.json     versions and machine
-
-A folder holds all that is needed to use the model: labels and triples too.
-"""
+"""Runs: training one, opening one from its folder, and going on with one that was cut off."""
 
 from __future__ import annotations
 
 import datetime
-import json
 import re
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
 
-from emugraph import toml
-from emugraph.environment import choose_device, machine, versions
+from emugraph.environment import choose_device
 from emugraph.errors import EmugraphError, InputError
 from emugraph.evaluation import Evaluator
-from emugraph.files import explain_write_errors, replacing, write_text
+from emugraph.folder import FIGURES, RunFolder
 from emugraph.graph import KnowledgeGraph
-from emugraph.models import Model, model_class
-from emugraph.reading import SPLITS
+from emugraph.models import Model
+from emugraph.saving import (
+    Checkpoints,
+    Config,
+    read_checkpoint,
+    read_config,
+    read_graph,
+    read_model,
+    write_config,
+    write_environment,
+    write_graph,
+    write_weights,
+)
+from emugraph.session import Callback, Session
 from emugraph.settings import Settings
-from emugraph.vocabulary import Vocabulary
-
-FORMAT = 1
+from emugraph.training import Trainer, resolve_settings
 
 
 @dataclass
@@ -75,8 +70,68 @@ class Run:
         evaluator = Evaluator(self.kg, self.device)
         return evaluator.evaluate(self.model, split, filtered=filtered, ties=ties, advance=advance)
 
+    def resume(self, *, steps: int | None = None, **options: Any) -> Run:
+        """Go on with the training; see :func:`emugraph.resume`."""
+        return resume(self.path, steps=steps, **options)
+
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.settings.model} on {self.kg.name})"
+
+
+def train(
+    kg: KnowledgeGraph,
+    model: str = "transe",
+    *,
+    emu: bool = True,
+    output: str | Path | None = None,
+    settings: Settings | None = None,
+    device: str = "auto",
+    checkpoints: Checkpoints | None = None,
+    callbacks: Iterable[Callback] = (),
+    **changes: Any,
+) -> Run:
+    """Train a model and evaluate its best weights on validation and test.
+
+    Args:
+        kg: the graph; its validation triples choose the best weights and may stop the run early.
+        model: the score function: transe, transe-l2, distmult, complex or rotate.
+        emu: train with embedding mutation and its labels (EMU); otherwise with plain cross entropy.
+        output: the run's folder, which must not exist; None for ``runs/DATASET-MODEL-DATE-TIME``.
+        settings: complete settings, in place of ``model``, ``emu`` and ``changes``; None for the preset of this data
+            set, model and method, or the defaults where there is none.
+        device: "auto", "cpu" or "cuda".
+        checkpoints: when to write down where the run stands; None for every five minutes.
+        callbacks: see :class:`Callback`.
+        changes: settings that differ from the preset or the defaults, by name: see :class:`emugraph.Settings`.
+
+    Returns:
+        The run, its model with the best weights, its figures under ``run.figures``. The folder has the same.
+
+    Raises:
+        InputError: unknown names, values that do not fit, a folder that exists, or no triples to train on.
+        DivergedError: the loss or a gradient is not finite.
+        EmugraphError: the folder cannot be written, or memory does not suffice.
+        Interrupted: Ctrl-C or SIGTERM came (a KeyboardInterrupt); :func:`resume` goes on.
+    """
+    if not isinstance(kg, KnowledgeGraph):
+        raise InputError(f"train needs a KnowledgeGraph, not {kg!r:.50}; emugraph.load_dataset(...) gives one")
+    if settings is None:
+        settings, _ = resolve_settings(kg, model, changes, emu=emu)
+    elif changes:
+        raise InputError(f"give either complete settings or single ones ({', '.join(changes)}), not both")
+    chosen = choose_device(device)
+    if not len(kg.train):
+        raise InputError(f"{kg.name} has no training triples")
+    path = Path(output) if output is not None else default_folder(kg, settings)
+    check_new(path)
+    config = Config(kg.name, settings, checkpoints or Checkpoints())
+    trainer = _build(kg, settings, chosen)
+    with RunFolder.create(path) as folder:
+        write_graph(folder, kg)
+        write_environment(folder, chosen)
+        write_config(folder, config)
+    with folder.lock():
+        return _run(Session(trainer, folder, config.checkpoints, tuple(callbacks)))
 
 
 def load(path: str | Path, *, device: str = "auto") -> Run:
@@ -90,31 +145,107 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
         InputError: there is no such folder, or it is not a run's.
         EmugraphError: a file in it is damaged or missing.
     """
-    path = Path(path)
-    if not (path / "config.toml").is_file():
-        raise InputError(f"{path} is not a run folder: it has no config.toml; give the folder that training wrote")
-    config = toml.read(path / "config.toml")
-    if config.get("format") != FORMAT:
-        raise EmugraphError(
-            f"{path / 'config.toml'} has format {config.get('format')!r}; this version reads format {FORMAT}"
-        )
-    if not isinstance(config.get("settings"), dict):
-        raise EmugraphError(f"{path / 'config.toml'} is damaged: it has no table of settings")
-    settings = Settings.create(config["settings"], source=str(path / "config.toml"))
-    if not (path / "weights.safetensors").is_file():
-        raise EmugraphError(f"{path} has no weights.safetensors: training ended before it kept any; train again")
-    kg = read_graph(path / "graph", str(config.get("dataset", path.name)))
-    model = model_class(settings.model)(kg.num_entities, kg.num_relations, settings.dim, reciprocal=settings.reciprocal)
-    weights = _read_tensors(path / "weights.safetensors")
-    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if found != expected:
-        raise EmugraphError(f"{path / 'weights.safetensors'} holds {found}; config.toml asks for {expected}")
-    if not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in weights.values()):
-        raise EmugraphError(f"{path / 'weights.safetensors'} is damaged: not all its numbers are finite float32")
-    model.load_state_dict(weights)
-    figures = read_json(path / "figures.json") if (path / "figures.json").is_file() else {}
-    return Run(path, kg, settings, model.to(choose_device(device)), figures)
+    folder = RunFolder.open(path)
+    config = read_config(folder)
+    kg = read_graph(folder, config.dataset)
+    model = read_model(folder, kg, config.settings).to(choose_device(device))
+    figures = folder.read_json(FIGURES) if folder.has(FIGURES) else {}
+    if not isinstance(figures, dict):
+        raise EmugraphError(f"{folder.path / FIGURES} is damaged: it is {figures!r:.50}")
+    return Run(folder.path, kg, config.settings, model, figures)
+
+
+def resume(
+    path: str | Path,
+    *,
+    steps: int | None = None,
+    device: str = "auto",
+    checkpoints: Checkpoints | None = None,
+    callbacks: Iterable[Callback] = (),
+) -> Run:
+    """Go on with a run from its last checkpoint, or from its beginning where there is none.
+
+    On a CPU, with the same number of threads and the same versions, the weights and the figures are in the end those of
+    a run that was never cut off, bit for bit.
+
+    Args:
+        path: the folder that training wrote.
+        steps: how many steps the whole run is to have, no fewer than it was to have before; None for as many. The
+            learning rate then follows the schedule of the longer run from here on.
+        device: "auto", "cpu" or "cuda".
+        checkpoints: when to write down where the run stands; None for what it did before.
+        callbacks: see :class:`Callback`.
+
+    Returns:
+        The run. One that had come to its end is opened, and nothing else is done.
+
+    Raises:
+        InputError: there is no such run, another process trains in the folder, or ``steps`` are too few.
+        EmugraphError: a file is damaged or missing, or the checkpoint is for another graph or other settings.
+        Interrupted: as for :func:`train`, as are the errors of training.
+    """
+    chosen = choose_device(device)
+    folder = RunFolder.open(path)
+    if folder.is_old:
+        raise InputError(f"{path} was trained by a version without checkpoints: it can be opened, but not resumed")
+    with folder.lock():
+        config = read_config(folder)
+        asked = _longer(config, steps, checkpoints, folder.path)
+        found = read_checkpoint(folder)
+        kg = read_graph(folder, config.dataset)
+        session = Session(_build(kg, asked.settings, chosen), folder, asked.checkpoints, tuple(callbacks))
+        if found is not None:
+            name, state = found
+            try:
+                session.load(state)
+            except ValueError as error:
+                raise EmugraphError(f"{folder.path / name} does not fit its run: {error}") from error
+        if session.done and folder.has(FIGURES):
+            return load(folder.path, device=device)
+        if asked != config:
+            write_config(folder, asked)
+        folder.remove(FIGURES)
+        folder.cut_log(session.trainer.step_count)
+        if session.best:
+            write_weights(folder, session.best)
+        return _run(session)
+
+
+def _longer(config: Config, steps: int | None, checkpoints: Checkpoints | None, path: Path) -> Config:
+    """A run's configuration with more steps, and with other checkpoints."""
+    settings = config.settings
+    if steps is not None:
+        if steps < settings.steps:
+            raise InputError(f"{path} is a run of {settings.steps:,} steps; it can be given more, not {steps:,}")
+        settings = Settings.create({**settings.model_dump(), "steps": steps})
+    return replace(config, settings=settings, checkpoints=checkpoints or config.checkpoints)
+
+
+def _build(kg: KnowledgeGraph, settings: Settings, device: torch.device) -> Trainer:
+    with _explain_lack_of_memory("--dim or --cache-size" if "nscaching" in settings.sampler else "--dim"):
+        return Trainer(kg, settings, device)
+
+
+def _run(session: Session) -> Run:
+    trainer = session.trainer
+    with _explain_lack_of_memory("--negatives, --batch-size or --dim"):
+        figures = session.run()
+    run = Run(session.folder.path, trainer.kg, trainer.settings, trainer.model, figures)
+    for callback in session.callbacks:
+        callback.on_end(run)
+    return run
+
+
+@contextmanager
+def _explain_lack_of_memory(to_lower: str) -> Iterator[None]:
+    """Turn a failed allocation into one sentence with the settings to lower."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        lacking = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
+        if lacking or any(words in str(error) for words in ("allocate memory", "Storage size", "size overflow")):
+            raise EmugraphError(f"not enough memory; lower {to_lower}") from error
+        raise
 
 
 def default_folder(kg: KnowledgeGraph, settings: Settings) -> Path:
@@ -138,90 +269,3 @@ def check_new(path: Path) -> None:
         ) from error
     if taken:
         raise InputError(f"{path} already exists and is not empty; choose another folder with --output")
-
-
-def create_folder(path: Path, kg: KnowledgeGraph, settings: Settings, device: torch.device) -> None:
-    """Write what is known before the first step: configuration, graph and environment."""
-    check_new(path)
-    write_graph(path / "graph", kg)
-    write_json(path / "environment.json", {"versions": versions(), "machine": machine(device)})
-    config = {"format": FORMAT, "dataset": kg.name, "settings": settings.to_toml()}
-    write_text(path / "config.toml", toml.dumps(config))
-
-
-def write_weights(path: Path, weights: dict[str, torch.Tensor]) -> None:
-    """Write a model's weights into its run folder."""
-    _write_tensors(path / "weights.safetensors", weights)
-
-
-def write_graph(folder: Path, kg: KnowledgeGraph) -> None:
-    """Write a graph's vocabularies, names and triples into a folder."""
-    write_json(folder / "entities.json", kg.entities.labels)
-    write_json(folder / "relations.json", kg.relations.labels)
-    if kg.entity_names is not None:
-        write_json(folder / "names.json", list(kg.entity_names))
-    _write_tensors(folder / "triples.safetensors", {split: kg.triples(split).int() for split in SPLITS})
-
-
-def read_graph(folder: Path, name: str) -> KnowledgeGraph:
-    """Read what :func:`write_graph` wrote."""
-    names = _read_labels(folder / "names.json", optional=True) if (folder / "names.json").is_file() else None
-    triples = _read_tensors(folder / "triples.safetensors")
-    if set(triples) != set(SPLITS):
-        raise EmugraphError(f"{folder / 'triples.safetensors'} holds {sorted(triples)}; expected {sorted(SPLITS)}")
-    try:
-        return KnowledgeGraph(
-            Vocabulary(_read_labels(folder / "entities.json"), "entity"),
-            Vocabulary(_read_labels(folder / "relations.json"), "relation"),
-            **triples,
-            name=name,
-            entity_names=names,
-        )
-    except InputError as error:
-        raise EmugraphError(f"{folder} is damaged: {error}") from error
-
-
-def _read_labels(path: Path, *, optional: bool = False) -> list[Any]:
-    labels = read_json(path)
-    kinds = (str, type(None)) if optional else (str,)
-    if not isinstance(labels, list) or not all(isinstance(label, kinds) for label in labels):
-        raise EmugraphError(f"{path} is damaged: it is not a list of labels")
-    return labels
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Write JSON, a list with an item a line."""
-    write_text(
-        path, json.dumps(value, ensure_ascii=False, allow_nan=False, indent=0 if isinstance(value, list) else 2) + "\n"
-    )
-
-
-def append_json_line(path: Path, value: Any) -> None:
-    """Add one line of JSON to a log."""
-    with explain_write_errors(path), path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
-
-
-def read_json(path: Path) -> Any:
-    """Read JSON. Raises EmugraphError, naming the file, if it is missing or damaged."""
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise EmugraphError(f"cannot read {path}: {error.strerror}") from error
-    except ValueError as error:
-        raise EmugraphError(f"{path} is damaged: {error}") from error
-
-
-def _write_tensors(path: Path, tensors: dict[str, torch.Tensor]) -> None:
-    with replacing(path) as temporary:
-        temporary.write_bytes(save({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}))
-
-
-def _read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    try:
-        tensors: dict[str, torch.Tensor] = load_file(path)
-    except OSError as error:
-        raise EmugraphError(f"cannot read {path}: {error.strerror or error}") from error
-    except SafetensorError as error:
-        raise EmugraphError(f"{path} is damaged: {error}") from error
-    return tensors

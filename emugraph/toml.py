@@ -21,7 +21,7 @@ def loads(text: str, source: str) -> dict[str, Any]:
     """Parse TOML. Raises InputError, naming the source and the line, if the text is not TOML."""
     try:
         return tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # of numbers with too many digits, too
         raise InputError(f"{source} is not valid TOML: {error}") from error
 
 

@@ -1,50 +1,24 @@
-"""The training loop."""
+"""A training step, and the state between steps."""
 
 from __future__ import annotations
 
-import math
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from emugraph import runs
-from emugraph.environment import choose_device
-from emugraph.errors import EmugraphError, InputError
-from emugraph.evaluation import Evaluator
+from emugraph.errors import DivergedError
 from emugraph.graph import KnowledgeGraph
 from emugraph.losses import power_penalty
 from emugraph.models import Model, Side, model_class
 from emugraph.objective import build_objective, negative_scores
 from emugraph.optimizers import DeferredAdam
 from emugraph.presets import PLAIN, Method, find_preset
-from emugraph.runs import Run
 from emugraph.sampling import named
 from emugraph.sampling.configured import build_batches, build_sampler
 from emugraph.settings import Settings
-
-
-class Callback:
-    """Looks in on a training run. Override what is of interest; the methods here do nothing."""
-
-    def on_start(self, trainer: Trainer, path: Path) -> None:
-        """Before the first step; ``path`` is the run's folder."""
-
-    def on_step(self, trainer: Trainer, loss: Tensor) -> None:
-        """After each step. ``loss`` is a scalar tensor; reading it on a GPU waits for the device.
-
-        Call ``trainer.finish()`` before reading embeddings here: rows that the step did not use may be behind.
-        """
-
-    def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
-        """After each validation; ``best`` tells whether its MRR is the highest so far."""
-
-    def on_end(self, run: Run) -> None:
-        """After the final figures."""
+from emugraph.state import State, part_of, same_shape, under
 
 
 class Trainer:
@@ -76,6 +50,7 @@ class Trainer:
         self.batches = build_batches(train, settings, self.sampler, self.generator)
         self.objective = build_objective(settings)
         self.optimizer = build_optimizer(self.model, settings)
+        self._unsound = torch.zeros((), dtype=torch.bool, device=device)
 
     @property
     def learning_rate(self) -> float:
@@ -89,7 +64,13 @@ class Trainer:
         return rate
 
     def step(self) -> Tensor:
-        """One update, of a batch with one side corrupted. Returns the loss, a scalar tensor."""
+        """One update, of a batch with one side corrupted. Returns the loss, a scalar tensor.
+
+        Raises:
+            DivergedError: the loss or a gradient is not finite. On a CPU nothing is updated then; on a GPU, where
+                looking at a number waits for the device, it is raised up to 100 steps later, and by
+                :meth:`check_finite`.
+        """
         epoch = self.batches.epoch
         triples, side = self.batches.next()
         if self.batches.epoch > epoch:
@@ -101,6 +82,9 @@ class Trainer:
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(triples, negatives, side)
         loss.backward()
+        self._unsound |= ~_all_finite(loss, self.model.parameters())
+        if self.device.type == "cpu" or self.step_count % 100 == 0:
+            self.check_finite()
         self.optimizer.step()
         self.step_count += 1
         return loss.detach()
@@ -154,6 +138,91 @@ class Trainer:
         if isinstance(self.optimizer, DeferredAdam):
             self.optimizer.finish()
 
+    def check_finite(self) -> None:
+        """Raise DivergedError, with the setting that most likely is to blame, if a loss or gradient was not finite."""
+        if not self._unsound.item():
+            return
+        name = "learning_rate" if self.step_count else self._farthest_from_usual()
+        raise DivergedError(
+            f"the loss or a gradient is not finite at step {self.step_count + 1:,}; most likely {name} is too high "
+            f"(it is {getattr(self.settings, name):g}): begin anew with a lower one",
+            setting=name,
+            step=self.step_count + 1,
+        )
+
+    def _farthest_from_usual(self) -> str:
+        """The setting, of those that scale the first loss, that is the most times its usual value."""
+        settings = self.settings
+        scale = self.model.default_init_scale
+        times = {
+            "init_scale": (settings.init_scale or scale) / scale,
+            "regularization": settings.regularization,
+            "alpha": settings.alpha,
+            "margin": abs(settings.margin) / 10,
+            "temperature": settings.temperature,
+        }
+        return max(times, key=lambda name: times[name])
+
+    def state_dict(self) -> State:
+        """All that the coming steps depend on, besides graph and settings. Tensors are not copied."""
+        self.finish()
+        state: State = {
+            "step_count": self.step_count,
+            "generator": self.generator.get_state(),
+            "device_generator": self.device_generator.get_state(),
+        }
+        state |= under("model", self.model.state_dict())
+        for number, values in self.optimizer.state_dict()["state"].items():
+            state |= under(f"optimizer.{number}", values)
+        return state | under("batches", self.batches.state_dict()) | under("sampler", self.sampler.state_dict())
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on where ``state`` was taken from a trainer of the same graph and settings.
+
+        Raises:
+            ValueError: something in it does not fit this trainer.
+        """
+        try:
+            self._load(state)
+        except KeyError as error:
+            raise ValueError(f"there is no {error.args[0]}") from error
+        except (RuntimeError, TypeError, AttributeError) as error:
+            raise ValueError(str(error)) from error
+
+    def _load(self, state: State) -> None:
+        tables = dict(self.model.named_parameters())
+        weights = part_of(state, "model")
+        for name, table in tables.items():
+            if not same_shape(weights[name], table, name).isfinite().all():
+                raise ValueError(f"{name} has numbers that are not finite")
+        optimizer = {}
+        for number, table in enumerate(tables.values()):
+            values = part_of(state, f"optimizer.{number}")
+            for name, value in values.items():
+                expected = torch.zeros(()) if name == "step" else table
+                values[name] = same_shape(value, expected, f"the optimizer's {name}").clone()
+            if values:
+                optimizer[number] = values
+        self.model.load_state_dict(weights)
+        self.optimizer.load_state_dict(
+            {"state": optimizer, "param_groups": self.optimizer.state_dict()["param_groups"]}
+        )
+        self.generator.set_state(state["generator"].cpu())
+        self.device_generator.set_state(state["device_generator"].cpu())
+        self.batches.load_state_dict(part_of(state, "batches"))
+        self.sampler.load_state_dict(part_of(state, "sampler"))
+        self.step_count = state["step_count"]
+
+
+def _all_finite(loss: Tensor, parameters: Iterable[Tensor]) -> Tensor:
+    """Whether the loss and all gradients are finite, a scalar; a sum beyond all floats counts as not."""
+    total = loss.detach()
+    for parameter in parameters:
+        gradient = parameter.grad
+        if gradient is not None:
+            total = total + (gradient._values() if gradient.is_sparse else gradient).sum()
+    return total.isfinite()
+
 
 def distinct(ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The distinct ids among some of 0..count - 1, ascending, and for each of the given ones its place among them.
@@ -202,167 +271,3 @@ def resolve_settings(
     if preset and "sampler" not in preset and (own or not named.shares_by_default(sampler)):
         preset = {key: value for key, value in preset.items() if key not in _FOR_SHARED}
     return Settings.create({**({} if emu else PLAIN), **(preset or {}), **changes, "model": name}), bool(preset)
-
-
-def train(
-    kg: KnowledgeGraph,
-    model: str = "transe",
-    *,
-    emu: bool = True,
-    output: str | Path | None = None,
-    settings: Settings | None = None,
-    device: str = "auto",
-    callbacks: Iterable[Callback] = (),
-    **changes: Any,
-) -> Run:
-    """Train a model and evaluate its best weights on validation and test.
-
-    Args:
-        kg: the graph; its validation triples choose the best weights and may stop the run early.
-        model: the score function: transe, transe-l2, distmult, complex or rotate.
-        emu: train with embedding mutation and its labels (EMU); otherwise with plain cross entropy.
-        output: the run's folder, which must not exist; None for ``runs/DATASET-MODEL-DATE-TIME``.
-        settings: complete settings, in place of ``model``, ``emu`` and ``changes``; None for the preset of this data
-            set, model and method, or the defaults where there is none.
-        device: "auto", "cpu" or "cuda".
-        callbacks: see :class:`Callback`.
-        changes: settings that differ from the preset or the defaults, by name: see :class:`emugraph.Settings`.
-
-    Returns:
-        The run, its model with the best weights, its figures under ``run.figures``. The folder has the same.
-
-    Raises:
-        InputError: unknown names, values that do not fit, a folder that exists, or no triples to train on.
-    """
-    if not isinstance(kg, KnowledgeGraph):
-        raise InputError(f"train needs a KnowledgeGraph, not {kg!r:.50}; emugraph.load_dataset(...) gives one")
-    if settings is None:
-        settings, _ = resolve_settings(kg, model, changes, emu=emu)
-    elif changes:
-        raise InputError(f"give either complete settings or single ones ({', '.join(changes)}), not both")
-    chosen = choose_device(device)
-    if not len(kg.train):
-        raise InputError(f"{kg.name} has no training triples")
-    path = Path(output) if output is not None else runs.default_folder(kg, settings)
-    runs.check_new(path)
-    with _explain_lack_of_memory():
-        trainer = Trainer(kg, settings, chosen)
-        runs.create_folder(path, kg, settings, chosen)
-        return _Session(trainer, path, tuple(callbacks)).run()
-
-
-@contextmanager
-def _explain_lack_of_memory() -> Iterator[None]:
-    """Turn a failed allocation into one sentence with the settings to lower."""
-    try:
-        yield
-    except (MemoryError, RuntimeError) as error:
-        lacking = isinstance(error, MemoryError | torch.cuda.OutOfMemoryError)
-        if lacking or any(words in str(error) for words in ("allocate memory", "Storage size", "size overflow")):
-            raise EmugraphError("not enough memory; lower --dim, --negatives, --batch-size or --cache-size") from error
-        raise
-
-
-class _Session:
-    """Runs a trainer to its end: validations, the log, best weights, early stopping and the final figures."""
-
-    def __init__(self, trainer: Trainer, path: Path, callbacks: tuple[Callback, ...]) -> None:
-        self.trainer = trainer
-        self.path = path
-        self.callbacks = callbacks
-        self.evaluator = Evaluator(trainer.kg, trainer.device)
-        self.valid = self._validation_triples()
-        self.best: dict[str, Tensor] = {}
-        self.best_mrr = -1.0
-        self.best_step = 0
-        self.since_best = 0
-        self.started = time.monotonic()
-
-    def _validation_triples(self) -> Tensor:
-        valid, sample = self.trainer.kg.valid, self.trainer.settings.valid_sample
-        if sample is None or sample >= len(valid):
-            return valid
-        generator = torch.Generator().manual_seed(self.trainer.settings.seed)
-        return valid[torch.randperm(len(valid), generator=generator)[:sample]]
-
-    def run(self) -> Run:
-        for callback in self.callbacks:
-            callback.on_start(self.trainer, self.path)
-        self._train()
-        return self._finish()
-
-    def _train(self) -> None:
-        trainer, settings = self.trainer, self.trainer.settings
-        total = torch.zeros((), device=trainer.device)
-        since = 0
-        while trainer.step_count < settings.steps:
-            loss = trainer.step()
-            total += loss
-            since += 1
-            for callback in self.callbacks:
-                callback.on_step(trainer, loss)
-            if trainer.step_count % settings.valid_every and trainer.step_count < settings.steps:
-                continue
-            if not math.isfinite(total.item()):
-                raise EmugraphError(
-                    f"the loss is not a number any more at step {trainer.step_count:,}; lower --learning-rate "
-                    f"(it is {settings.learning_rate:g}), --init-scale or --regularization. {self._kept()}"
-                )
-            self._log(type="training", loss=total.item() / since, learning_rate=trainer.learning_rate)
-            total.zero_()
-            since = 0
-            if self._validate():
-                break
-
-    def _validate(self) -> bool:
-        """Validate, keep the weights if they are the best, and tell whether patience has run out."""
-        trainer = self.trainer
-        trainer.finish()
-        if not len(self.valid):
-            self._keep()
-            return False
-        figures = self.evaluator.evaluate(trainer.model, self.valid)
-        better = figures["mrr"] > self.best_mrr
-        if better:
-            self.best_mrr = figures["mrr"]
-            self._keep()
-        self.since_best = 0 if better else self.since_best + 1
-        self._log(type="validation", best=better, **figures)
-        for callback in self.callbacks:
-            callback.on_validation(trainer, figures, better)
-        return 0 < trainer.settings.patience <= self.since_best
-
-    def _keep(self) -> None:
-        """Keep the weights as they are now, in memory and in the run's folder."""
-        model = self.trainer.model
-        self.best = {name: tensor.detach().clone() for name, tensor in model.state_dict().items()}
-        self.best_step = self.trainer.step_count
-        runs.write_weights(self.path, self.best)
-
-    def _kept(self) -> str:
-        return f"The weights of step {self.best_step:,} are kept in {self.path}" if self.best else "No weights are kept"
-
-    def _finish(self) -> Run:
-        trainer = self.trainer
-        trainer.model.load_state_dict(self.best)
-        figures: dict[str, Any] = {
-            "seconds": round(time.monotonic() - self.started, 1),
-            "steps": trainer.step_count,
-            "best_step": self.best_step,
-        }
-        for split in ("valid", "test"):
-            if len(trainer.kg.triples(split)):
-                figures[split] = self.evaluator.evaluate(trainer.model, split)
-        runs.write_json(self.path / "figures.json", figures)
-        run = Run(self.path, trainer.kg, trainer.settings, trainer.model, figures)
-        for callback in self.callbacks:
-            callback.on_end(run)
-        return run
-
-    def _log(self, **record: Any) -> None:
-        record = {
-            "step": self.trainer.step_count,
-            "seconds": round(time.monotonic() - self.started, 2),
-            **record,
-        }
-        runs.append_json_line(self.path / "log.jsonl", record)

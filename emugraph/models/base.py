@@ -26,6 +26,8 @@ SIDES: tuple[Side, Side] = ("tail", "head")
 
 def init_uniform(table: Tensor, scale: float, generator: torch.Generator) -> None:
     """Fill a table in place with numbers uniform in -scale..scale, drawn on the CPU whatever the device."""
+    if table.is_meta:  # a model of shapes alone
+        return
     with torch.no_grad():
         table.copy_(torch.rand(table.shape, generator=generator).mul_(2 * scale).sub_(scale))
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from emugraph.files import write_text
 from emugraph.reproduction.cells import Cell, RunKey, title_of
+from emugraph.reproduction.checks import CHECKS, Check, read_checks
 from emugraph.reproduction.experiments import Experiment, Table
 from emugraph.reproduction.reference import DECIMALS, Published, published, read_reference
 from emugraph.reproduction.results import Result, by_run, read_results
@@ -60,16 +61,20 @@ def write_report(path: Path, experiments: Iterable[Experiment], results: Sequenc
         EmugraphError: the report cannot be written.
     """
     read = [result for file in results for result in read_results(file)]
-    write_text(path, render(experiments, read, " and ".join(f"`{file.as_posix()}`" for file in results)))
+    checks = read_checks(results[0].with_name(CHECKS)) if results else []
+    write_text(path, render(experiments, read, " and ".join(f"`{file.as_posix()}`" for file in results), checks))
 
 
-def render(experiments: Iterable[Experiment], results: Iterable[Result], source: str) -> str:
+def render(
+    experiments: Iterable[Experiment], results: Iterable[Result], source: str, checks: Sequence[Check] = ()
+) -> str:
     """The report in Markdown.
 
     Args:
         experiments: what to show; a cell without a result is a dash.
         results: the results, of which those are taken whose settings are a cell's.
         source: where they come from, in Markdown.
+        checks: what else was measured.
     """
     found = by_run(results)
     experiments = list(experiments)
@@ -90,8 +95,16 @@ def render(experiments: Iterable[Experiment], results: Iterable[Result], source:
         parts += [f"## {experiment.title}", experiment.caption, f"Command: `emugraph reproduce {experiment.name}`"]
         for table in experiment.tables:
             parts += [f"### {table.title}", *_render_table(table, found)]
+    if checks:
+        parts += ["## Kills, fuzzing and checkpoints", *map(_check, checks)]
     parts += ["## Published by others", "For scale; larger dimensions and other settings.", _others()]
     return "\n\n".join(parts) + "\n"
+
+
+def _check(check: Check) -> str:
+    rows = [[name, *(str(value) for value in values.values())] for name, values in check.figures.items()]
+    columns = ["", *next(iter(check.figures.values()))]
+    return f"{check.about}\n\nCommand: `{check.command}`, on {check.machine}\n\n{markdown_table(columns, rows)}"
 
 
 def _runs(count: int) -> str:

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from emugraph._version import __version__
 from emugraph.environment import choose_device, machine
@@ -17,10 +17,8 @@ from emugraph.errors import EmugraphError
 from emugraph.graph import KnowledgeGraph, load_dataset
 from emugraph.reproduction.cells import Cell, distinct, in_running_order
 from emugraph.reproduction.results import Result, append_result, by_run, read_results
-from emugraph.training import Callback, train
-
-if TYPE_CHECKING:
-    from emugraph.runs import Run
+from emugraph.runs import Run, train
+from emugraph.session import Callback
 
 State = Literal["done", "open", "no preset"]
 

@@ -13,6 +13,7 @@ from emugraph.errors import InputError
 from emugraph.graph import KnowledgeGraph
 from emugraph.models.base import Side
 from emugraph.sampling.known import KnownTriples
+from emugraph.state import State
 from emugraph.statistics import answers_per_query
 
 if TYPE_CHECKING:
@@ -167,6 +168,18 @@ class NegativeSampler(ABC):
             side: the side that is corrupted.
             score: scores candidates with the model as it is.
             generator: the source of random numbers.
+        """
+        return
+
+    def state_dict(self) -> State:
+        """What a sampler has learnt so far, to go on from later; empty for one that learns nothing."""
+        return {}
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on where ``state`` was taken.
+
+        Raises:
+            ValueError: it was taken from a sampler of other sizes.
         """
         return
 

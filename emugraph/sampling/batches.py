@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from emugraph.models.base import SIDES, Side
+from emugraph.state import State, ids_below, part_of, under
 
 
 class SidedBatches(Protocol):
@@ -19,6 +20,12 @@ class SidedBatches(Protocol):
 
     def next(self) -> tuple[Tensor, Side]:
         """The next batch, int64 (B, 3), and its side."""
+
+    def state_dict(self) -> State:
+        """What it takes to go on with the next batch, besides the generator's state: tensors and whole numbers."""
+
+    def load_state_dict(self, state: State) -> None:
+        """Go on where ``state`` was taken."""
 
 
 class Batches:
@@ -49,6 +56,15 @@ class Batches:
         chosen, self._pending = self._pending[: self.batch_size], self._pending[self.batch_size :]
         return self.triples[chosen]
 
+    def state_dict(self) -> State:
+        """See :class:`SidedBatches`."""
+        return {"epoch": self.epoch, "pending": self._pending}
+
+    def load_state_dict(self, state: State) -> None:
+        """See :class:`SidedBatches`."""
+        self.epoch = state["epoch"]
+        self._pending = ids_below(len(self.triples), state["pending"], "the batches to come").to(self.triples.device)
+
 
 class SidesInTurn:
     """Batches with the tail and the head corrupted in turn; each side visits each triple once an epoch.
@@ -68,6 +84,17 @@ class SidesInTurn:
         side = SIDES[self._count % 2]
         self._count += 1
         return self._streams[side].next(), side
+
+    def state_dict(self) -> State:
+        state: State = {"count": self._count}
+        for side, stream in self._streams.items():
+            state |= under(side, stream.state_dict())
+        return state
+
+    def load_state_dict(self, state: State) -> None:
+        self._count = state["count"]
+        for side, stream in self._streams.items():
+            stream.load_state_dict(part_of(state, side))
 
 
 class SidesByRelation:
@@ -104,3 +131,12 @@ class SidesByRelation:
         pending = self._pending[side]
         self._pending[side] = pending[self.batch_size :]
         return self.triples[pending[: self.batch_size].to(self.triples.device)], side
+
+    def state_dict(self) -> State:
+        return {"epoch": self.epoch} | {f"{side}.pending": pending for side, pending in self._pending.items()}
+
+    def load_state_dict(self, state: State) -> None:
+        self.epoch = state["epoch"]
+        for side in SIDES:
+            pending = ids_below(len(self.triples), state[f"{side}.pending"], "the batches to come")
+            self._pending[side] = pending.cpu()

@@ -11,6 +11,7 @@ from torch import Tensor
 from emugraph.errors import InputError
 from emugraph.models.base import Side
 from emugraph.sampling.base import Corrupt, NegativeSampler, Scorer
+from emugraph.state import State, part_of, under
 
 
 class Mixture(NegativeSampler):
@@ -75,6 +76,16 @@ class Mixture(NegativeSampler):
     def on_step(self, triples: Tensor, side: Side, score: Scorer, generator: torch.Generator | None = None) -> None:
         for sampler in self.samplers:
             sampler.on_step(triples, side, score, generator)
+
+    def state_dict(self) -> State:
+        state: State = {}
+        for number, sampler in enumerate(self.samplers):
+            state |= under(str(number), sampler.state_dict())
+        return state
+
+    def load_state_dict(self, state: State) -> None:
+        for number, sampler in enumerate(self.samplers):
+            sampler.load_state_dict(part_of(state, str(number)))
 
     def _move(self, device: torch.device) -> None:
         super()._move(device)

@@ -12,6 +12,7 @@ from emugraph.graph import KnowledgeGraph
 from emugraph.known import KnownAnswers
 from emugraph.models.base import SIDES, Side
 from emugraph.sampling.base import NegativeSampler, Scorer
+from emugraph.state import State, ids_below, same_shape
 
 UPDATES = ("importance", "top")
 
@@ -128,6 +129,15 @@ class NSCaching(NegativeSampler):
             unwanted |= self._known.contain(pool, triples, side)
         kept = scores.masked_fill_(unwanted, -torch.inf).topk(self.cache_size, dim=1, sorted=False).indices
         self.caches[side][slot] = pool.gather(1, kept).int()
+
+    def state_dict(self) -> State:
+        return {"due": self._due} | dict(self.caches)
+
+    def load_state_dict(self, state: State) -> None:
+        self._due = state["due"]
+        for side, cache in self.caches.items():
+            found = same_shape(state[side], cache, f"the cache of {side}s")
+            cache.copy_(ids_below(self.num_entities, found, f"the cache of {side}s"))
 
     def _move(self, device: torch.device) -> None:
         super()._move(device)

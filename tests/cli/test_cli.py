@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -192,7 +193,13 @@ def test_debug_anywhere_on_the_line_shows_the_traceback(tmp_path: Path) -> None:
 
 def test_ctrl_c_keeps_the_best_weights(folder: Path, tmp_path: Path, emugraph: Command) -> None:
     arguments = ["train", str(folder), "-m", "distmult", "-o", "run", *SMALL, "--steps", "10000000"]
-    process = subprocess.Popen([*COMMAND, *arguments], cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [*COMMAND, *arguments],
+        cwd=tmp_path,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a test in the background ignores it
+    )
     assert process.stderr is not None
     for line in process.stderr:
         if "valid MRR" in line:
@@ -200,7 +207,8 @@ def test_ctrl_c_keeps_the_best_weights(folder: Path, tmp_path: Path, emugraph: C
     process.send_signal(signal.SIGINT)
     _, rest = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "the best weights so far are kept: emugraph evaluate run" in rest
+    assert re.search(r"stopped after step [\d,]+; run keeps the best weights so far, of step [\d,]+, and a ", rest)
+    assert re.search(r"a checkpoint of step [\d,]+ \(go on with: emugraph resume run\)", rest)
     assert emugraph("evaluate", "run").returncode == 0
 
 
@@ -267,7 +275,7 @@ def test_torch_and_dgl_are_not_loaded_to_answer(arguments: list[str], tmp_path: 
 
 
 @pytest.mark.parametrize(
-    "command", ["", "train", "evaluate", "info", "datasets", "datasets list", "neighbors", "neighbors show"]
+    "command", ["", "train", "resume", "evaluate", "info", "datasets", "datasets list", "neighbors", "neighbors show"]
 )
 def test_every_command_has_help(command: str, tmp_path: Path, emugraph: Command) -> None:
     done = emugraph(*command.split(), "--help")
@@ -289,3 +297,63 @@ def test_a_full_disk_is_one_sentence(folder: Path, tmp_path: Path) -> None:
     assert "cannot write run/" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "run").rglob("*.partial"))
+
+
+# ---------------------------------------------------------------- runs that are cut off
+
+
+LONG = [*SMALL, "--steps", "3000", "--valid-every", "100"]
+
+
+def stopped_run(folder: Path, tmp_path: Path, number: int) -> subprocess.CompletedProcess[str]:
+    arguments = ["train", str(folder), "-m", "distmult", "-o", "run", *LONG]
+    process = subprocess.Popen(
+        [*COMMAND, *arguments], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stderr is not None
+    for line in process.stderr:
+        if "valid MRR" in line:
+            break
+    process.send_signal(number)
+    _, rest = process.communicate(timeout=60)
+    return subprocess.CompletedProcess(arguments, process.returncode, "", rest)
+
+
+def test_sigterm_then_resume_to_the_same_figures(folder: Path, tmp_path: Path, emugraph: Command) -> None:
+    stopped = stopped_run(folder, tmp_path, signal.SIGTERM)
+    assert stopped.returncode == 143
+    assert "go on with: emugraph resume run" in stopped.stderr
+    resumed = emugraph("resume", "run", "--json")
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on after step" in resumed.stderr
+    whole = emugraph("train", "mine", "-m", "distmult", "-o", "whole", *LONG, "--json")
+    found, expected = json.loads(resumed.stdout), json.loads(whole.stdout)
+    assert found["test"] == expected["test"]
+    assert (tmp_path / "run" / "weights.safetensors").read_bytes() == (
+        tmp_path / "whole" / "weights.safetensors"
+    ).read_bytes()
+
+
+def test_resume_after_kill(folder: Path, tmp_path: Path, emugraph: Command) -> None:
+    assert stopped_run(folder, tmp_path, signal.SIGKILL).returncode == -signal.SIGKILL
+    assert emugraph("evaluate", "run").returncode == 0
+    resumed = emugraph("resume", "run", "--steps", "3100", "--json")
+    assert json.loads(resumed.stdout)["steps"] == 3100
+
+
+def test_mistakes_in_resume(folder: Path, tmp_path: Path, emugraph: Command) -> None:
+    assert emugraph("train", "mine", "-o", "run", *SMALL).returncode == 0
+    for arguments, words in (
+        (["nothing"], "nothing is not a run folder: No such file or directory"),
+        (["mine"], "mine is not a run folder: it has no manifest.json"),
+        (["run", "--steps", "10"], "run is a run of 20 steps; it can be given more, not 10"),
+        (["run", "--device", "gpu"], "unknown device 'gpu'"),
+    ):
+        done = emugraph("resume", *arguments)
+        assert done.returncode == 2, done.stderr
+        assert words in done.stderr
+    for option, value in (("--checkpoint-minutes", "-1"), ("--checkpoint-steps", "0"), ("--keep-checkpoints", "0")):
+        done = emugraph("train", "mine", "-o", "other", *SMALL, option, value)
+        assert done.returncode == 2
+        assert "checkpoint" in done.stderr
+    assert not (tmp_path / "other").exists()

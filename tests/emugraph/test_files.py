@@ -95,20 +95,22 @@ def test_a_damaged_folder_is_replaced(tmp_path: Path) -> None:
 
 def test_left_overs_are_removed_when_they_are_old(tmp_path: Path) -> None:
     day = 24 * 3600
+    old, new, busy = (f".target.{digit * 32}.partial" for digit in "abc")
     for name, age in (
-        (".target.old.partial", day + 60),
-        (".other.new.partial", 60),
-        (".target.busy.partial", day + 60),
+        (old, day + 60),
+        (new, 60),
+        (busy, day + 60),
+        (".mine.partial", day + 60),
     ):
         folder = tmp_path / name
         folder.mkdir()
         fill(folder)
         for path in (folder / "file", folder):
             os.utime(path, (time.time() - age,) * 2)
-    fill(tmp_path / ".target.busy.partial")  # an old folder, but something is being written in it
+    fill(tmp_path / busy)  # an old folder, but something is being written in it
     with building(tmp_path / "target", is_sound) as folder:
         fill(folder)
-    assert names(tmp_path) == [".other.new.partial", ".target.busy.partial", "target"]
+    assert names(tmp_path) == [".mine.partial", new, busy, "target"]
 
 
 def test_a_full_disk_while_a_folder_is_built(tmp_path: Path) -> None:

@@ -127,3 +127,12 @@ def test_what_a_run_left_unset_stays_unset(tmp_path: Path) -> None:
 )
 def test_written_and_read_again_they_are_the_same(settings: Settings) -> None:
     assert Settings.create(toml.loads(toml.dumps(settings.to_toml()), "test")) == settings
+
+
+@pytest.mark.parametrize(
+    "text", ["dim = " + "9" * 5000, "dim = " + "[" * 5000, "dim = {a = " * 3000, "dim = 0000-13-01"]
+)
+def test_toml_that_breaks_parsers(text: str, tmp_path: Path) -> None:
+    (tmp_path / "my.toml").write_text(text, encoding="utf-8")
+    with pytest.raises(InputError, match=r"my\.toml is not valid TOML"):
+        Settings.read(tmp_path / "my.toml")

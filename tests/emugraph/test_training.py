@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 import emugraph
-from emugraph import EmugraphError, InputError, KnowledgeGraph, Settings, kernels
+from emugraph import DivergedError, EmugraphError, InputError, KnowledgeGraph, Settings, kernels
 from emugraph.losses import cross_entropy
 from emugraph.models import MODELS, SIDES
 from emugraph.presets import PLAIN
 from emugraph.sampling import SAMPLERS, SidesByRelation
 from emugraph.sampling.configured import build_sampler
-from emugraph.training import Callback, Trainer, distinct
+from emugraph.session import Callback
+from emugraph.training import Trainer, distinct
 
 SMALL: dict[str, Any] = {
     "dim": 16,
@@ -336,11 +337,37 @@ def test_refusals_write_nothing(grid: KnowledgeGraph, tmp_path: Path) -> None:
     assert [p.name for p in path.iterdir()] == ["mine.txt"]
 
 
-def test_divergence_stops_with_the_step_and_what_to_lower(grid: KnowledgeGraph, tmp_path: Path) -> None:
-    settings = {**SMALL, "steps": 20, "valid_every": 10, "regularization": 1, "regularization_power": 10}
-    with pytest.raises(EmugraphError, match=r"not a number any more at step 10; lower --learning-rate") as caught:
-        emugraph.train(grid, "distmult", output=tmp_path / "run", init_scale=1e6, **settings)
-    assert "No weights are kept" in str(caught.value)
+@pytest.mark.parametrize(
+    ("changes", "blamed"),
+    [
+        ({"init_scale": 1e6, "regularization": 1.0, "regularization_power": 10}, "init_scale"),
+        ({"regularization": 1e45}, "regularization"),
+        ({"alpha": 1e45}, "alpha"),
+        ({"learning_rate": 1e5, "regularization": 1.0, "regularization_power": 10}, "learning_rate"),
+    ],
+)
+def test_divergence_stops_with_the_step_and_what_to_lower(
+    changes: dict[str, Any], blamed: str, grid: KnowledgeGraph, tmp_path: Path
+) -> None:
+    with pytest.raises(DivergedError, match="the loss or a gradient is not finite at step") as caught:
+        emugraph.train(grid, "distmult", output=tmp_path / "run", **{**SMALL, "valid_every": 1, **changes})
+    assert caught.value.setting == blamed
+    assert f"most likely {blamed} is too high (it is " in str(caught.value)
+    best = "the best weights so far, of step" if caught.value.step > 1 else "no weights yet"
+    assert f"run keeps {best}" in str(caught.value)
+
+
+def test_weights_stay_finite_where_a_step_is_not(grid: KnowledgeGraph) -> None:
+    trainer = Trainer(grid, Settings(model="distmult", dim=4, regularization=1.0), torch.device("cpu"))
+    trainer.step()
+    trainer.settings = trainer.settings.model_copy(update={"regularization": float("inf")})
+    trainer.finish()
+    before = trainer.model.entities.detach().clone()
+    with pytest.raises(DivergedError):
+        trainer.step()
+    trainer.finish()
+    assert torch.equal(trainer.model.entities, before)
+    assert trainer.step_count == 1
 
 
 def test_weights_are_on_disk_from_the_first_validation_on(grid: KnowledgeGraph, tmp_path: Path) -> None:

@@ -1,0 +1,44 @@
+"""``emugraph resume``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emugraph.cli.output import guarded, note, print_run
+
+
+@guarded
+def resume(
+    run: Annotated[Path, typer.Argument(help="The folder that training wrote.")],
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Steps of the whole run, more than before. [default: as many]", show_default=False),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
+) -> None:
+    """Go on with a run that was cut off, from its last checkpoint, and print its test figures.
+
+    What comes out is what an unbroken run would have given.
+
+    Example: emugraph resume runs/my-run
+    """
+    import emugraph
+    from emugraph.cli.progress import TrainingProgress, prepare
+    from emugraph.environment import choose_device
+    from emugraph.folder import RunFolder
+    from emugraph.saving import environment_changes
+
+    changes = environment_changes(RunFolder.open(run), choose_device(device))
+    if changes:
+        note(f"since the run began, {'; '.join(changes)}: its last digits may differ from those of an unbroken run")
+    prepare()
+    progress = TrainingProgress()
+    try:
+        resumed = emugraph.resume(run, steps=steps, device=device, callbacks=[progress])
+    finally:
+        progress.close()
+    print_run(resumed, json)

@@ -1,0 +1,313 @@
+"""A run's folder on disk: each file whole, known by its checksum, and written by one process at a time.
+
+::
+
+    manifest.json        the format, and size and SHA-256 of each file
+    config.toml          data set, every setting that ran, and when checkpoints are written
+    graph/               entities.json, relations.json, names.json, triples.safetensors
+    weights.safetensors  the embeddings, those of the best validation
+    checkpoints/         step-N.safetensors: all that training needs to go on after step N
+    log.jsonl            one line a training record and a line a validation; not in the manifest
+    figures.json         the final figures
+    environment.json     versions and machine
+
+A folder holds all that is needed to use the model: labels and triples too.
+
+A file that is replaced stands in the manifest with its old and its new checksum from before it is renamed until after,
+so that whoever is killed in between leaves a sound folder.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from emugraph.environment import format_bytes, usable_memory
+from emugraph.errors import EmugraphError, InputError
+from emugraph.files import creating, explain_write_errors, replacing, write_text
+
+FORMAT = 2
+"""Version of the folder's form. Format 1 had no manifest and no checkpoints; it can still be read."""
+
+MANIFEST, CONFIG, WEIGHTS = "manifest.json", "config.toml", "weights.safetensors"
+LOG, FIGURES, ENVIRONMENT = "log.jsonl", "figures.json", "environment.json"
+
+_LARGEST_MANIFEST = 1 << 20
+_LARGEST_CONFIG = 1 << 20
+_READS = 100
+_GIVE = "give the folder that training wrote"
+_CHECKPOINT = re.compile(r"checkpoints/step-(\d{1,12})\.safetensors")
+
+Sums = dict[str, Any]
+"""A file's "size" in bytes and "sha256"."""
+
+
+class RunFolder:
+    """The files of a run.
+
+    Args:
+        path: the folder.
+        files: for each file the sums that it may have, or None for a folder of format 1, which has no manifest.
+    """
+
+    def __init__(self, path: Path, files: dict[str, list[Sums]] | None) -> None:
+        self.path = path
+        self._files = files
+
+    @classmethod
+    def open(cls, path: str | Path) -> RunFolder:
+        """A folder that training wrote.
+
+        Raises:
+            InputError: there is no such folder, or it is not a run's.
+            EmugraphError: it is of a later version, or its manifest is damaged.
+        """
+        path = Path(path)
+        try:
+            present = {entry.name for entry in path.iterdir()}
+        except OSError as error:
+            raise InputError(f"{path} is not a run folder: {error.strerror}; {_GIVE}") from error
+        if MANIFEST in present:
+            return cls(path, _read_manifest(path))
+        if CONFIG not in present:
+            raise InputError(f"{path} is not a run folder: it has no {MANIFEST} and no {CONFIG}; {_GIVE}")
+        if b"format = 1\n" not in read_bounded(path / CONFIG, _LARGEST_CONFIG):
+            raise EmugraphError(f"{path / MANIFEST} is missing; restore it from a copy")
+        return cls(path, None)
+
+    @classmethod
+    @contextmanager
+    def create(cls, path: Path) -> Iterator[RunFolder]:
+        """A new folder to write the first files into; it appears at ``path`` whole, when the block ends.
+
+        Raises:
+            InputError: there is something at ``path`` already.
+            EmugraphError: it cannot be written.
+        """
+        with creating(path) as unfinished:
+            folder = cls(unfinished, {})
+            yield folder
+        folder.path = path
+
+    @property
+    def is_old(self) -> bool:
+        """Whether it is of format 1: without manifest and checkpoints, and only to be read."""
+        return self._files is None
+
+    # ---------------------------------------------------------------- reading
+
+    def has(self, name: str) -> bool:
+        """Whether a file is there."""
+        known = self._files is None or name in self._files
+        return known and (self.path / name).is_file()
+
+    def read(self, name: str, largest: int | None = None) -> bytes:
+        """A file's content, as it was written. Another process may be training in the folder meanwhile.
+
+        Args:
+            name: the file.
+            largest: bytes that it may have; None for a quarter of the memory.
+
+        Raises:
+            EmugraphError: the file is missing, too large, or not what was written.
+        """
+        path = self.path / name
+        if self._files is None:
+            return read_bounded(path, largest)
+        for _ in range(_READS):
+            if name not in self._files:
+                raise EmugraphError(f"{path} is missing: {MANIFEST} does not list it")
+            allowed = self._files[name]
+            try:
+                size = path.stat().st_size
+            except OSError as error:
+                raise EmugraphError(f"cannot read {path}: {error.strerror}") from error
+            if any(size == sums["size"] for sums in allowed):
+                content = read_bounded(path, largest)
+                if _sums(content) in allowed:
+                    return content
+            # Whoever replaces a file lists it first: if the manifest is as it was, the file is not what was written.
+            self._files, before = _read_manifest(self.path), self._files
+            if self._files == before:
+                break
+        raise EmugraphError(f"{path} is damaged or another run's: {MANIFEST} says otherwise; restore it from a copy")
+
+    def read_json(self, name: str) -> Any:
+        """A JSON file's content. Raises EmugraphError, naming the file, if it is missing or damaged."""
+        try:
+            return json.loads(self.read(name).decode("utf-8"))
+        except (ValueError, RecursionError) as error:
+            raise EmugraphError(f"{self.path / name} is damaged: {error}") from error
+
+    def checkpoints(self) -> list[tuple[int, str]]:
+        """Steps and files of the checkpoints that are there, the latest first."""
+        found = ((_CHECKPOINT.fullmatch(name), name) for name in self._files or ())
+        return sorted(((int(match[1]), name) for match, name in found if match and self.has(name)), reverse=True)
+
+    # ---------------------------------------------------------------- writing
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Keep other processes from training here. What a killed one left unfinished is removed.
+
+        Raises:
+            InputError: another process trains here.
+        """
+        lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        with explain_write_errors(self.path):
+            try:
+                lock.acquire()
+            except filelock.Timeout as error:
+                raise InputError(f"another process trains in {self.path}; wait for it, or stop it") from error
+        try:
+            self._sweep()
+            yield
+        finally:
+            lock.release()
+
+    def _sweep(self) -> None:
+        listed = self._files or {}
+        for path in [*self.path.glob(".*.partial"), *self.path.glob("*/.*.partial"), *self.path.glob("checkpoints/*")]:
+            if path.relative_to(self.path).as_posix() not in listed:
+                with contextlib.suppress(OSError):
+                    path.unlink(missing_ok=True)
+
+    def write(self, name: str, write: Callable[[Path], None]) -> None:
+        """Write a file, whole or not at all.
+
+        Args:
+            name: the file, which may exist.
+            write: writes the content to a temporary path.
+
+        Raises:
+            EmugraphError: the disk is full, or the folder cannot be written to.
+        """
+        assert self._files is not None, "a folder of format 1 is only read"
+        with replacing(self.path / name) as temporary:
+            write(temporary)
+            sums = _sums_of(temporary)
+            self._list(name, [*self._files.get(name, []), sums])
+        self._list(name, [sums])
+
+    def write_text(self, name: str, text: str) -> None:
+        """Write UTF-8 text, as :meth:`write`."""
+        self.write(name, lambda path: _write_text(path, text))
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write JSON, a list with an item a line, as :meth:`write`."""
+        indent = 0 if isinstance(value, list) else 2
+        self.write_text(name, json.dumps(value, ensure_ascii=False, allow_nan=False, indent=indent) + "\n")
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
+        if self._files is not None and name in self._files:
+            (self.path / name).unlink(missing_ok=True)
+            del self._files[name]
+            self._save()
+
+    def _list(self, name: str, sums: list[Sums]) -> None:
+        assert self._files is not None
+        self._files[name] = sums
+        self._save()
+
+    def _save(self) -> None:
+        manifest = {"format": FORMAT, "files": self._files}
+        write_text(self.path / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
+
+    def append_log(self, record: dict[str, Any]) -> None:
+        """Add one line to the log."""
+        path = self.path / LOG
+        with explain_write_errors(path), path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record, ensure_ascii=False, allow_nan=False) + "\n")
+
+    def cut_log(self, step: int) -> None:
+        """Take away the log's lines of steps after ``step``, and one that was not finished."""
+        kept = [line for line in self._log_lines() if _step_of(line) <= step]
+        write_text(self.path / LOG, "".join(f"{line}\n" for line in kept))
+
+    def _log_lines(self) -> list[str]:
+        path = self.path / LOG
+        return read_bounded(path, None).decode("utf-8", "replace").splitlines() if path.is_file() else []
+
+
+def _step_of(line: str) -> float:
+    """The step that a line of the log is of; infinite for a line that was not finished."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return float("inf")
+
+
+def read_bounded(path: Path, largest: int | None) -> bytes:
+    """A file's content.
+
+    Args:
+        path: the file.
+        largest: bytes that it may have; None for a quarter of the memory.
+
+    Raises:
+        EmugraphError: it cannot be read, or is larger.
+    """
+    largest = usable_memory() // 4 if largest is None else largest
+    try:
+        # Without waiting, should it be a pipe; and all is asked of the open file, since the name may change its file.
+        with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise EmugraphError(f"cannot read {path}: it is not a file")
+            if found.st_size > largest:
+                raise EmugraphError(
+                    f"{path} is damaged: it is larger than the {format_bytes(largest)} that it may have"
+                )
+            return file.read(found.st_size)
+    except OSError as error:
+        raise EmugraphError(f"cannot read {path}: {error.strerror}") from error
+
+
+def _read_manifest(path: Path) -> dict[str, list[Sums]]:
+    file = path / MANIFEST
+    try:
+        manifest = json.loads(read_bounded(file, _LARGEST_MANIFEST).decode("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise EmugraphError(f"{file} is damaged: {error}") from error
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise EmugraphError(f"{file} is damaged: it does not list files")
+    if manifest.get("format") != FORMAT:
+        raise EmugraphError(
+            f"{file} has format {manifest.get('format')!r:.20}; this version reads formats 1 and {FORMAT}: "
+            "a later version of emugraph wrote it"
+        )
+    for name, allowed in manifest["files"].items():
+        if not isinstance(allowed, list) or not all(
+            isinstance(sums, dict) and isinstance(sums.get("size"), int) and isinstance(sums.get("sha256"), str)
+            for sums in allowed
+        ):
+            raise EmugraphError(f"{file} is damaged: it does not say what {name!r:.80} is")
+    files: dict[str, list[Sums]] = manifest["files"]
+    return files
+
+
+def _sums(content: bytes) -> Sums:
+    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
+
+
+def _sums_of(path: Path) -> Sums:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+        return {"size": file.tell(), "sha256": digest.hexdigest()}
+
+
+def _write_text(path: Path, text: str) -> None:
+    path.write_text(text, encoding="utf-8", newline="\n")

@@ -1,0 +1,41 @@
+"""Where a computation stands, as a flat dictionary of tensors and numbers.
+
+What has parts keeps theirs under names with a dot: ``{"count": 3, "tail.pending": tensor}``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from torch import Tensor
+
+State = dict[str, Any]
+"""Tensors, whole numbers, floating-point numbers and truth values by name."""
+
+
+def under(name: str, state: Mapping[str, Any]) -> State:
+    """A part's state as it stands in the state of the whole."""
+    return {f"{name}.{key}": value for key, value in state.items()}
+
+
+def part_of(state: Mapping[str, Any], name: str) -> State:
+    """The state of a part, the inverse of :func:`under`."""
+    return {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(f"{name}.")}
+
+
+def same_shape(found: Any, expected: Tensor, what: str) -> Tensor:
+    """``found``, if it is a tensor of the shape and kind of numbers of ``expected``; else ValueError names ``what``."""
+    if isinstance(found, Tensor) and found.shape == expected.shape and found.dtype == expected.dtype:
+        return found
+    shape = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else repr(found)
+    raise ValueError(f"{what} is {shape}, not {tuple(expected.shape)} {expected.dtype}")
+
+
+def ids_below(bound: int, found: Any, what: str) -> Tensor:
+    """``found``, if it is a tensor of whole numbers in 0..bound - 1; else ValueError names ``what``."""
+    if not isinstance(found, Tensor) or found.is_floating_point() or found.is_complex():
+        raise ValueError(f"{what} is {found!r:.50}, not a tensor of ids")
+    if found.numel() and not 0 <= int(found.min()) <= int(found.max()) < bound:
+        raise ValueError(f"{what} has ids outside 0..{bound - 1}")
+    return found

@@ -1,0 +1,63 @@
+"""Tensors in safetensors files, with plain values beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
+from torch import Tensor
+
+from emugraph.errors import EmugraphError
+
+_VALUES = "values"
+
+
+def write_tensors(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any] | None = None) -> None:
+    """Write tensors, and values that JSON can hold in the file's header.
+
+    For a path of :func:`emugraph.files.replacing`: by itself it leaves half a file where it is interrupted.
+
+    Raises:
+        OSError: the path cannot be written, or the disk is full.
+    """
+    metadata = None if values is None else {_VALUES: json.dumps(values, allow_nan=False)}
+    try:
+        save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path, metadata)
+    except SafetensorError as error:
+        found = re.search(r"os error (\d+)", str(error))
+        if found is None:
+            raise
+        raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+
+
+def tensors_of(content: bytes, path: Path) -> dict[str, Tensor]:
+    """The tensors in a file's content. Raises EmugraphError, naming the path, if it is damaged."""
+    try:
+        tensors: dict[str, Tensor] = load(content)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError) as error:
+        raise EmugraphError(f"{path} is damaged: {error}") from error
+    return tensors
+
+
+def values_of(content: bytes, path: Path) -> dict[str, Any]:
+    """The plain values in a file's content. Raises EmugraphError, naming the path, if there are none."""
+    try:
+        header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+        values = json.loads(header["__metadata__"][_VALUES])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise EmugraphError(f"{path} is damaged: it has no values beside its tensors ({error})") from error
+    if not isinstance(values, dict):
+        raise EmugraphError(f"{path} is damaged: what is beside its tensors is {values!r:.50}")
+    return values
+
+
+def nbytes(tensors: Mapping[str, Tensor]) -> int:
+    """Bytes that the numbers of some tensors take."""
+    return sum(tensor.numel() * torch.empty(0, dtype=tensor.dtype).element_size() for tensor in tensors.values())
