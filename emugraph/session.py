@@ -270,12 +270,13 @@ class Session:
             elif self.best_step:
                 best = part_of(state, "best")
                 self.best = {name: same_shape(best[name], tensor, name) for name, tensor in weights.items()}
+            longer = state["settings"]["steps"] < self.trainer.settings.steps
         except KeyError as error:
             raise ValueError(f"there is no {error.args[0]}") from error
-        except TypeError as error:
+        except (TypeError, AttributeError, OverflowError) as error:
             raise ValueError(str(error)) from error
         self._last = self.trainer.step_count
-        if state["settings"]["steps"] < self.trainer.settings.steps:
+        if longer:
             self.stopped, self.since_best = False, 0  # more steps were asked for: patience begins anew
 
 

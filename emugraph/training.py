@@ -186,10 +186,13 @@ class Trainer:
             self._load(state)
         except KeyError as error:
             raise ValueError(f"there is no {error.args[0]}") from error
-        except (RuntimeError, TypeError, AttributeError) as error:
+        except (RuntimeError, TypeError, AttributeError, OverflowError) as error:
             raise ValueError(str(error)) from error
 
     def _load(self, state: State) -> None:
+        step_count = state["step_count"]
+        if not isinstance(step_count, int) or not 0 <= step_count < 2**31:
+            raise ValueError(f"step_count is {step_count!r:.50}")
         tables = dict(self.model.named_parameters())
         weights = part_of(state, "model")
         for name, table in tables.items():
@@ -211,7 +214,7 @@ class Trainer:
         self.device_generator.set_state(state["device_generator"].cpu())
         self.batches.load_state_dict(part_of(state, "batches"))
         self.sampler.load_state_dict(part_of(state, "sampler"))
-        self.step_count = state["step_count"]
+        self.step_count = step_count
 
 
 def _all_finite(loss: Tensor, parameters: Iterable[Tensor]) -> Tensor:

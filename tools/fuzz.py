@@ -24,6 +24,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from hypothesis import HealthCheck, Phase, given, seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
@@ -33,8 +34,11 @@ from emugraph.datasets.card import read_card
 from emugraph.errors import EmugraphError
 from emugraph.folder import RunFolder
 from emugraph.reading import read_files
-from emugraph.saving import read_checkpoint
+from emugraph.saving import Checkpoints, read_checkpoint
+from emugraph.session import Session
 from emugraph.settings import Settings
+from emugraph.state import State
+from emugraph.training import Trainer
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 10
@@ -118,6 +122,9 @@ def _run(folder: Path) -> Target:
     shutil.copytree(ROOT / "tests" / "data" / "run-format-2", run)
     files = {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
     manifest = files["manifest.json"]
+    sound = emugraph.load(run, device="cpu")
+    trainer = Trainer(sound.kg, sound.settings, torch.device("cpu"))
+    session = Session(trainer, RunFolder.open(run), Checkpoints())
 
     def read(given: tuple[tuple[str, bytes], bool]) -> None:
         (name, content), lie = given
@@ -127,13 +134,25 @@ def _run(folder: Path) -> Target:
             else:
                 (run / name).write_bytes(content)
             emugraph.load(run, device="cpu")
-            read_checkpoint(RunFolder.open(run))
+            found = read_checkpoint(RunFolder.open(run))
+            if found is not None:
+                _restore(session, found[1])
         finally:
             (run / name).write_bytes(files[name])
             (run / "manifest.json").write_bytes(manifest)
 
-    one = st.sampled_from(sorted(files)).flatmap(lambda name: st.tuples(st.just(name), changed([files[name]])))
+    one = st.sampled_from([*sorted(files), *["checkpoints/step-00000020.safetensors"] * 5]).flatmap(
+        lambda name: st.tuples(st.just(name), changed([files[name]]))
+    )
     return st.tuples(one, st.booleans()), read
+
+
+def _restore(session: Session, state: State) -> None:
+    """As ``emugraph.resume`` does."""
+    try:
+        session.load(state)
+    except ValueError as error:
+        raise EmugraphError(str(error)) from error
 
 
 def fuzz(target: Target, inputs: int, first_seed: int = 0) -> dict[str, Any]:

@@ -37,6 +37,8 @@ SETTINGS: dict[str, Any] = {
     "hops": 2, "walks": 20, "cache_size": 8,
 }  # fmt: skip
 KILLS_A_RUN = 3
+SLOW = 0.01
+"""Seconds that each flush and each renaming takes longer."""
 
 
 @dataclass
@@ -131,13 +133,13 @@ def _slow_files() -> None:
     fsync, replace = os.fsync, Path.replace
 
     def slow_fsync(handle: int) -> None:
-        time.sleep(0.002)
+        time.sleep(SLOW)
         fsync(handle)
 
     def slow_replace(self: Path, target: Path) -> Path:
-        time.sleep(0.002)
+        time.sleep(SLOW)
         renamed = replace(self, target)
-        time.sleep(0.002)
+        time.sleep(SLOW)
         return renamed
 
     os.fsync = slow_fsync

@@ -19,7 +19,7 @@ from emugraph import Checkpoints, EmugraphError, InputError, Interrupted, Knowle
 from emugraph.folder import RunFolder
 from emugraph.models import MODELS
 from emugraph.sampling import SAMPLERS
-from emugraph.saving import read_checkpoint
+from emugraph.saving import read_checkpoint, write_checkpoint
 from emugraph.session import Callback
 from emugraph.training import Trainer
 
@@ -317,3 +317,36 @@ def test_a_full_disk_ends_the_run_with_the_last_checkpoint_intact(
     monkeypatch.undo()
     whole = emugraph.train(grid, output=tmp_path / "whole", **{**SMALL, "valid_every": 100})
     assert weights(emugraph.resume(tmp_path / "run").path) == weights(whole.path)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("trainer.model.entities", torch.zeros(59, 8), r"entities is \(59, 8\)"),
+        ("trainer.model.entities", torch.full((60, 8), torch.nan), "entities has numbers that are not finite"),
+        ("trainer.model.entities", None, "there is no entities"),
+        ("trainer.optimizer.0.exp_avg", torch.zeros(60, 7), r"the optimizer's exp_avg is \(60, 7\)"),
+        ("trainer.batches.tail.pending", torch.tensor([84]), r"the batches to come has ids outside 0\.\.83"),
+        ("trainer.generator", torch.zeros(3, dtype=torch.uint8), "does not fit its run"),
+        ("trainer.step_count", -1, "step_count is -1"),
+        ("trainer.step_count", "many", "step_count is 'many'"),
+        ("graph", "none", "does not fit its run"),
+        ("settings", [], "does not fit its run"),
+        ("best_mrr", "high", "could not convert string to float"),
+        ("since_best", [], "does not fit its run"),
+        ("losses", 3, "losses is 3"),
+    ],
+)
+def test_a_checkpoint_that_does_not_fit(
+    name: str, value: Any, words: str, grid: KnowledgeGraph, tmp_path: Path
+) -> None:
+    folder = cut_run(grid, tmp_path / "run")
+    state = last_checkpoint(folder.path) | {"seconds": 1.0}
+    del state[name]
+    if value is not None:
+        state[name] = value
+    write_checkpoint(folder, 20, state, keep=2)
+    with pytest.raises(EmugraphError, match=words) as caught:
+        emugraph.resume(folder.path)
+    assert "step-00000020.safetensors" in str(caught.value)
+    assert "does not fit its run" in str(caught.value)
