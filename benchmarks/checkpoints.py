@@ -13,8 +13,6 @@ of the last step, which is the most that there can be.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import tempfile
 import time
@@ -23,8 +21,8 @@ from typing import Any
 
 import torch
 
-from emugraph import Checkpoints, KnowledgeGraph, kernels, load_dataset
-from emugraph.environment import keep_freed_memory
+from benchmarks.models import measure_models
+from emugraph import Checkpoints, KnowledgeGraph
 from emugraph.folder import RunFolder
 from emugraph.saving import write_checkpoint
 from emugraph.session import Session
@@ -56,24 +54,5 @@ def measure(kg: KnowledgeGraph, model: str, dim: int, repeats: int = 9) -> dict[
     }
 
 
-def main() -> None:
-    """Measure and print lines, or JSON with an object a model."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--dataset", default="wn18rr")
-    parser.add_argument("--models", nargs="+", default=["transe", "complex"])
-    parser.add_argument("--dim", type=int, default=200)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    keep_freed_memory()
-    kernels.prepare()
-    kg = load_dataset(arguments.dataset)
-    found = {model: measure(kg, model, arguments.dim) for model in arguments.models}
-    if arguments.json:
-        print(json.dumps(found, indent=2))
-        return
-    for model, of in found.items():
-        print(f"{model:10} {of['checkpoint_ms']:8.1f} ms {of['checkpoint_mb']:8.1f} MB {of['share']:7.3f} %")
-
-
 if __name__ == "__main__":
-    main()
+    measure_models(__doc__, measure, ["transe", "complex"], "dim", 200)

@@ -13,14 +13,12 @@ uniform ones, with the weights as they are:
 
 from __future__ import annotations
 
-import argparse
-import json
 from typing import Any
 
 import torch
 
-from emugraph import KnowledgeGraph, Settings, kernels, load_dataset
-from emugraph.environment import keep_freed_memory
+from benchmarks.models import measure_models
+from emugraph import KnowledgeGraph, Settings
 from emugraph.models import SIDES
 from emugraph.presets import PLAIN
 from emugraph.sampling import NSCaching
@@ -56,24 +54,5 @@ def measure(kg: KnowledgeGraph, model: str, steps: int) -> dict[str, Any]:
     }
 
 
-def main() -> None:
-    """Measure and print lines, or JSON with an object a model."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", default="wn18rr")
-    parser.add_argument("--models", nargs="+", default=["transe", "distmult"])
-    parser.add_argument("--steps", type=int, default=2000)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
-    keep_freed_memory()
-    kernels.prepare()
-    kg = load_dataset(arguments.dataset)
-    results = {model: measure(kg, model, arguments.steps) for model in arguments.models}
-    if arguments.json:
-        print(json.dumps(results))
-        return
-    for model, result in results.items():
-        print(model, *(f"{name} {value}" for name, value in result.items()), sep="  ")
-
-
 if __name__ == "__main__":
-    main()
+    measure_models(__doc__, measure, ["transe", "distmult"], "steps", 2000)

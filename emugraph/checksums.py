@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, BinaryIO
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -40,12 +40,26 @@ class Sums(BaseModel):
         """The sums that are known."""
         return [algorithm for algorithm in ALGORITHMS if getattr(self, algorithm) is not None]
 
+    @classmethod
+    def of(cls, content: bytes) -> Sums:
+        """The size and SHA-256 of a content."""
+        return cls(size=len(content), sha256=hashlib.sha256(content).hexdigest())
+
+    @classmethod
+    def of_file(cls, path: Path) -> Sums:
+        """The size and SHA-256 of a file's content. Raises OSError if it cannot be read."""
+        digest = hashlib.sha256()
+        with path.open("rb") as stream:
+            for chunk in _chunks(stream):
+                digest.update(chunk)
+            return cls(size=stream.tell(), sha256=digest.hexdigest())
+
     def verify(self, path: Path) -> None:
         """Raise EmugraphError, naming the file and both sums, if a file's content is another or cannot be read."""
         try:
             with path.open("rb") as stream:
                 size = os.fstat(stream.fileno()).st_size
-                self._compare(path, size, iter(partial(stream.read, _CHUNK), b""))
+                self._compare(path, size, _chunks(stream))
         except OSError as error:
             raise EmugraphError(f"cannot read {path}: {error.strerror or error}") from error
 
@@ -64,6 +78,10 @@ class Sums(BaseModel):
             expected, found = getattr(self, algorithm), digest.hexdigest()
             if expected != found:
                 raise _mismatch(path, algorithm, expected, found)
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    return iter(partial(stream.read, _CHUNK), b"")
 
 
 def _new(algorithm: str, size: int) -> hashlib._Hash:

@@ -20,7 +20,6 @@ so that whoever is killed in between leaves a sound folder.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import re
@@ -31,7 +30,9 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+from pydantic import TypeAdapter, ValidationError
 
+from emugraph.checksums import Sums
 from emugraph.environment import format_bytes, usable_memory
 from emugraph.errors import EmugraphError, InputError
 from emugraph.files import creating, explain_write_errors, replacing, write_text
@@ -46,10 +47,8 @@ _LARGEST_MANIFEST = 1 << 20
 _LARGEST_CONFIG = 1 << 20
 _READS = 100
 _GIVE = "give the folder that training wrote"
+_FILES = TypeAdapter(dict[str, list[Sums]])
 _CHECKPOINT = re.compile(r"checkpoints/step-(\d{1,12})\.safetensors")
-
-Sums = dict[str, Any]
-"""A file's "size" in bytes and "sha256"."""
 
 
 class RunFolder:
@@ -132,9 +131,9 @@ class RunFolder:
                 size = path.stat().st_size
             except OSError as error:
                 raise EmugraphError(f"cannot read {path}: {error.strerror}") from error
-            if any(size == sums["size"] for sums in allowed):
+            if any(size == sums.size for sums in allowed):
                 content = read_bounded(path, largest)
-                if _sums(content) in allowed:
+                if Sums.of(content) in allowed:
                     return content
             # Whoever replaces a file lists it first: if the manifest is as it was, the file is not what was written.
             self._files, before = _read_manifest(self.path), self._files
@@ -182,7 +181,7 @@ class RunFolder:
                 with contextlib.suppress(OSError):
                     path.unlink(missing_ok=True)
 
-    def write(self, name: str, write: Callable[[Path], None]) -> None:
+    def write(self, name: str, write: Callable[[Path], object]) -> None:
         """Write a file, whole or not at all.
 
         Args:
@@ -195,13 +194,13 @@ class RunFolder:
         assert self._files is not None, "a folder of format 1 is only read"
         with replacing(self.path / name) as temporary:
             write(temporary)
-            sums = _sums_of(temporary)
+            sums = Sums.of_file(temporary)
             self._list(name, [*self._files.get(name, []), sums])
         self._list(name, [sums])
 
     def write_text(self, name: str, text: str) -> None:
         """Write UTF-8 text, as :meth:`write`."""
-        self.write(name, lambda path: _write_text(path, text))
+        self.write(name, lambda path: path.write_bytes(text.encode("utf-8")))
 
     def write_json(self, name: str, value: Any) -> None:
         """Write JSON, a list with an item a line, as :meth:`write`."""
@@ -221,7 +220,11 @@ class RunFolder:
         self._save()
 
     def _save(self) -> None:
-        manifest = {"format": FORMAT, "files": self._files}
+        assert self._files is not None
+        files = {
+            name: [sums.model_dump(exclude_none=True) for sums in allowed] for name, allowed in self._files.items()
+        }
+        manifest = {"format": FORMAT, "files": files}
         write_text(self.path / MANIFEST, json.dumps(manifest, ensure_ascii=False, indent=1) + "\n")
 
     def append_log(self, record: dict[str, Any]) -> None:
@@ -232,12 +235,9 @@ class RunFolder:
 
     def cut_log(self, step: int) -> None:
         """Take away the log's lines of steps after ``step``, and one that was not finished."""
-        kept = [line for line in self._log_lines() if _step_of(line) <= step]
-        write_text(self.path / LOG, "".join(f"{line}\n" for line in kept))
-
-    def _log_lines(self) -> list[str]:
         path = self.path / LOG
-        return read_bounded(path, None).decode("utf-8", "replace").splitlines() if path.is_file() else []
+        lines = read_bounded(path, None).decode("utf-8", "replace").splitlines() if path.is_file() else []
+        write_text(path, "".join(f"{line}\n" for line in lines if _step_of(line) <= step))
 
 
 def _step_of(line: str) -> float:
@@ -287,27 +287,11 @@ def _read_manifest(path: Path) -> dict[str, list[Sums]]:
             f"{file} has format {manifest.get('format')!r:.20}; this version reads formats 1 and {FORMAT}: "
             "a later version of emugraph wrote it"
         )
-    for name, allowed in manifest["files"].items():
-        if not isinstance(allowed, list) or not all(
-            isinstance(sums, dict) and isinstance(sums.get("size"), int) and isinstance(sums.get("sha256"), str)
-            for sums in allowed
-        ):
-            raise EmugraphError(f"{file} is damaged: it does not say what {name!r:.80} is")
-    files: dict[str, list[Sums]] = manifest["files"]
+    try:
+        files = _FILES.validate_python(manifest["files"])
+    except ValidationError as error:
+        raise EmugraphError(f"{file} is damaged: files.{'.'.join(map(str, error.errors()[0]['loc']))}") from error
+    for name, allowed in files.items():
+        if any(sums.size is None or sums.sha256 is None for sums in allowed):
+            raise EmugraphError(f"{file} is damaged: it does not give size and SHA-256 of {name!r:.80}")
     return files
-
-
-def _sums(content: bytes) -> Sums:
-    return {"size": len(content), "sha256": hashlib.sha256(content).hexdigest()}
-
-
-def _sums_of(path: Path) -> Sums:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-        return {"size": file.tell(), "sha256": digest.hexdigest()}
-
-
-def _write_text(path: Path, text: str) -> None:
-    path.write_text(text, encoding="utf-8", newline="\n")

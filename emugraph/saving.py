@@ -91,13 +91,17 @@ def read_config(folder: RunFolder) -> Config:
 
 def write_environment(folder: RunFolder, device: torch.device) -> None:
     """Write what a run is made with."""
-    folder.write_json(ENVIRONMENT, {"versions": versions(), "machine": machine(device)})
+    folder.write_json(ENVIRONMENT, _environment(device))
+
+
+def _environment(device: torch.device) -> dict[str, dict[str, Any]]:
+    return {"versions": versions(), "machine": machine(device)}
 
 
 def environment_changes(folder: RunFolder, device: torch.device) -> list[str]:
     """What is other now than when a run began, of all that may change its numbers in their last digits."""
     before = folder.read_json(ENVIRONMENT) if folder.has(ENVIRONMENT) else {}
-    now = {"versions": versions(), "machine": machine(device)}
+    now = _environment(device)
     changes = []
     for part, name in (("versions", "emugraph"), ("versions", "torch"), ("machine", "threads"), ("machine", "device"),
                        ("machine", "processor")):  # fmt: skip

@@ -17,7 +17,7 @@ from emugraph.errors import DivergedError, EmugraphError
 from emugraph.evaluation import Evaluator
 from emugraph.folder import FIGURES, RunFolder
 from emugraph.saving import Checkpoints, fingerprint, write_checkpoint, write_weights
-from emugraph.state import State, part_of, same_shape, under
+from emugraph.state import State, part_of, same_shape, taken_over, under
 from emugraph.training import Trainer
 
 if TYPE_CHECKING:
@@ -181,9 +181,13 @@ class Session:
 
     def _keep(self) -> None:
         """Keep the weights as they are now, in memory and in the run's folder."""
-        self.best = {name: tensor.detach().clone() for name, tensor in self.trainer.model.state_dict().items()}
+        self.best = self._weights()
         self.best_step = self.trainer.step_count
         write_weights(self.folder, self.best)
+
+    def _weights(self) -> dict[str, Tensor]:
+        """A copy of the weights as they are now."""
+        return {name: tensor.detach().clone() for name, tensor in self.trainer.model.state_dict().items()}
 
     def _log(self, **record: Any) -> None:
         self.folder.append_log({"step": self.trainer.step_count, "seconds": round(self.seconds, 2), **record})
@@ -255,26 +259,21 @@ class Session:
         Raises:
             ValueError: it is for another graph or other settings, or something in it does not fit.
         """
-        try:
+        with taken_over():
             _check_same("graph", state["graph"], self._graph)
             settings = self.trainer.settings.model_dump(mode="json")
             _check_same("settings", _fixed(state["settings"]), _fixed(settings))
             self.trainer.load_state_dict(part_of(state, "trainer"))
-            weights = self.trainer.model.state_dict()
             self.best_mrr, self.best_step = float(state["best_mrr"]), int(state["best_step"])
             self.since_best, self.stopped = int(state["since_best"]), bool(state["stopped"])
             self._losses.copy_(same_shape(state["losses"], self._losses, "losses"))
             self._steps, self._seconds = int(state["loss_steps"]), float(state["seconds"])
             if self.best_step == self.trainer.step_count:
-                self.best = {name: tensor.detach().clone() for name, tensor in weights.items()}
+                self.best = self._weights()
             elif self.best_step:
-                best = part_of(state, "best")
+                best, weights = part_of(state, "best"), self.trainer.model.state_dict()
                 self.best = {name: same_shape(best[name], tensor, name) for name, tensor in weights.items()}
             longer = state["settings"]["steps"] < self.trainer.settings.steps
-        except KeyError as error:
-            raise ValueError(f"there is no {error.args[0]}") from error
-        except (TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(str(error)) from error
         self._last = self.trainer.step_count
         if longer:
             self.stopped, self.since_best = False, 0  # more steps were asked for: patience begins anew

@@ -5,7 +5,8 @@ What has parts keeps theirs under names with a dot: ``{"count": 3, "tail.pending
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from torch import Tensor
@@ -22,6 +23,17 @@ def under(name: str, state: Mapping[str, Any]) -> State:
 def part_of(state: Mapping[str, Any], name: str) -> State:
     """The state of a part, the inverse of :func:`under`."""
     return {key[len(name) + 1 :]: value for key, value in state.items() if key.startswith(f"{name}.")}
+
+
+@contextmanager
+def taken_over() -> Iterator[None]:
+    """Turn what goes wrong where a state is taken over into ValueError: what it lacks, and what is not as expected."""
+    try:
+        yield
+    except KeyError as error:
+        raise ValueError(f"there is no {error.args[0]}") from error
+    except (RuntimeError, TypeError, AttributeError, OverflowError) as error:
+        raise ValueError(str(error)) from error
 
 
 def same_shape(found: Any, expected: Tensor, what: str) -> Tensor:

@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save_file
 from torch import Tensor
@@ -60,4 +59,4 @@ def values_of(content: bytes, path: Path) -> dict[str, Any]:
 
 def nbytes(tensors: Mapping[str, Tensor]) -> int:
     """Bytes that the numbers of some tensors take."""
-    return sum(tensor.numel() * torch.empty(0, dtype=tensor.dtype).element_size() for tensor in tensors.values())
+    return sum(tensor.nbytes for tensor in tensors.values())

@@ -18,7 +18,7 @@ from emugraph.presets import PLAIN, Method, find_preset
 from emugraph.sampling import named
 from emugraph.sampling.configured import build_batches, build_sampler
 from emugraph.settings import Settings
-from emugraph.state import State, part_of, same_shape, under
+from emugraph.state import State, part_of, same_shape, taken_over, under
 
 
 class Trainer:
@@ -182,12 +182,8 @@ class Trainer:
         Raises:
             ValueError: something in it does not fit this trainer.
         """
-        try:
+        with taken_over():
             self._load(state)
-        except KeyError as error:
-            raise ValueError(f"there is no {error.args[0]}") from error
-        except (RuntimeError, TypeError, AttributeError, OverflowError) as error:
-            raise ValueError(str(error)) from error
 
     def _load(self, state: State) -> None:
         step_count = state["step_count"]

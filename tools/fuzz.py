@@ -130,7 +130,7 @@ def _run(folder: Path) -> Target:
         (name, content), lie = given
         try:
             if lie and name != "manifest.json":
-                RunFolder.open(run).write(name, lambda path: path.write_bytes(content) and None)
+                RunFolder.open(run).write(name, lambda path: path.write_bytes(content))
             else:
                 (run / name).write_bytes(content)
             emugraph.load(run, device="cpu")

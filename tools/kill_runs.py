@@ -20,6 +20,7 @@ import tempfile
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -82,19 +83,20 @@ def kill_runs(kills: int, folder: Path, seed: int = 0, report: Callable[[Outcome
         optimizer = ("adam", "adagrad")[outcome.runs % 2]
         settings = {**SETTINGS, "model": model, "sampler": sampler, "optimizer": optimizer, "seed": outcome.runs}
         whole, broken = folder / f"whole-{outcome.runs}", folder / f"broken-{outcome.runs}"
+        go_on = partial(_go_on, kg, broken, settings)
         started = time.monotonic()
-        _finish(_start(lambda whole=whole, settings=settings: _train(kg, whole, settings)))  # type: ignore[misc]
+        _finish(_start(partial(_train, kg, whole, settings)))
         length = time.monotonic() - started
         for _ in range(min(chance.randint(1, KILLS_A_RUN), kills - outcome.kills)):
             before = set(folder.rglob("*.partial"))
-            child = _start(lambda broken=broken, settings=settings: _go_on(kg, broken, settings))  # type: ignore[misc]
+            child = _start(go_on)
             time.sleep(chance.uniform(0, length))
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             outcome.kills += 1
             outcome.while_writing += bool(set(folder.rglob("*.partial")) - before)
             outcome.before_the_first_checkpoint += not any((broken / "checkpoints").glob("step-*"))
-        _finish(_start(lambda broken=broken, settings=settings: _go_on(kg, broken, settings)))  # type: ignore[misc]
+        _finish(_start(go_on))
         outcome.runs += 1
         outcome.identical += _same(whole, broken)
         if report is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from emugraph.errors import InputError
+from emugraph.reproduction.results import content_of, object_of
 
 CHECKS = "checks.jsonl"
 """The file, beside those of results."""
@@ -37,13 +37,12 @@ def read_checks(file: Path) -> list[Check]:
 
     Raises:
         InputError: a line is not one; the message has its number.
+        EmugraphError: the file cannot be read.
     """
-    if not file.is_file():
-        return []
     checks = []
-    for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(content_of(file).splitlines(), 1):
         try:
-            checks.append(Check(**json.loads(line)))
-        except (ValueError, TypeError, ValidationError) as error:
+            checks.append(Check(**object_of(line)))
+        except ValueError as error:  # of the JSON, its encoding, or what it holds
             raise InputError(f"{file}, line {number}: it is no measurement: {error}") from error
     return checks

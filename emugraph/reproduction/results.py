@@ -61,12 +61,12 @@ def read_results(path: Path) -> list[Result]:
         InputError: another line is damaged.
         EmugraphError: the file cannot be read.
     """
-    lines = _read(path).split(b"\n")
+    lines = content_of(path).split(b"\n")
     results = []
     for number, line in enumerate(lines, start=1):
         try:
             if line.strip():
-                results.append(Result(**_object(line)))
+                results.append(Result(**object_of(line)))
         except ValueError as error:  # of the JSON, its encoding, or what it holds
             if number < len(lines):
                 raise InputError(
@@ -97,12 +97,12 @@ def by_run(results: Iterable[Result]) -> dict[RunKey, Result]:
 
 def _end_with_a_whole_line(path: Path) -> None:
     """Take off a half-written last line, or end a whole one."""
-    content = _read(path)
+    content = content_of(path)
     start = content.rfind(b"\n") + 1
     if start == len(content):
         return
     try:
-        Result(**_object(content[start:]))
+        Result(**object_of(content[start:]))
     except ValueError:
         os.truncate(path, start)
     else:
@@ -110,7 +110,8 @@ def _end_with_a_whole_line(path: Path) -> None:
             file.write(b"\n")
 
 
-def _read(path: Path) -> bytes:
+def content_of(path: Path) -> bytes:
+    """What is in a file; nothing if there is no such file. Raises EmugraphError if it cannot be read."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -119,7 +120,8 @@ def _read(path: Path) -> bytes:
         raise EmugraphError(f"cannot read {path}: {error.strerror}") from error
 
 
-def _object(line: bytes) -> dict[str, Any]:
+def object_of(line: bytes) -> dict[str, Any]:
+    """The JSON object of a line. Raises ValueError if it is none."""
     value = json.loads(line)
     if not isinstance(value, dict):
         raise ValueError("it is not a JSON object")
