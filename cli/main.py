@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from emugraph._version import __version__
-from emugraph.cli import datasets, evaluate, info, neighbors, output, reproduce, resume, train
+from emugraph.cli import datasets, evaluate, info, neighbors, output, predict, reproduce, resume, train
 
 app = typer.Typer(
     help="Link prediction on knowledge graphs with hard negatives by embedding mutation.\n\n"
@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
+app.command("predict")(predict.predict)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(neighbors.app, name="neighbors")
 app.command("reproduce")(reproduce.reproduce)

@@ -85,11 +85,12 @@ def print_json(value: Any) -> None:
     sys.stdout.flush()
 
 
-def print_table(title: str, columns: list[str], rows: list[list[str]]) -> None:
-    """Print a table on standard output; with column names, all columns but the first are numbers, to the right."""
-    table = Table(title=title, title_justify="left", show_header=any(columns))
+def print_table(title: str, columns: list[str], rows: list[list[str]], texts: int = 1) -> None:
+    """Print a table on standard output; with column names, all but the first ``texts`` columns are numbers, to the
+    right."""
+    table = Table(title=escape(title), title_justify="left", show_header=any(columns))
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number and any(columns) else "left")
+        table.add_column(column, justify="right" if number >= texts and any(columns) else "left")
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     stdout.print(table)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from emugraph.saving import Checkpoints
     from emugraph.session import Callback, Interrupted
     from emugraph.settings import Settings
+    from emugraph.trained import TrainedModel
     from emugraph.vocabulary import Vocabulary
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "KnowledgeGraph",
     "Run",
     "Settings",
+    "TrainedModel",
     "Vocabulary",
     "__version__",
     "dgl",
@@ -54,6 +56,7 @@ _HOME = {
     "KnowledgeGraph": "graph",
     "Run": "runs",
     "Settings": "settings",
+    "TrainedModel": "trained",
     "Vocabulary": "vocabulary",
     "dgl": "_dgl",
     "evaluate": "evaluation",

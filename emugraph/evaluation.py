@@ -8,7 +8,7 @@ rank (N + 1) / 2 and not 1. A score that is not a number never helps: the true a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,35 @@ if TYPE_CHECKING:
 HITS = (1, 3, 10)
 SCORE_BYTES = 128 * 2**20
 """The block of scores that is in memory at one time; also the one bound that makes memory independent of N."""
+
+
+@torch.no_grad()
+def score_blocks(model: Model, kg: KnowledgeGraph, triples: Tensor, side: Side) -> Iterator[tuple[Tensor, Tensor]]:
+    """Scores of all entities in the place of a side of triples, block by block, so that memory is bounded.
+
+    Args:
+        model: the score function.
+        kg: the graph that it was trained on.
+        triples: int64 (n, 3); what stands at the side itself is not looked at.
+        side: the side that is asked.
+
+    Yields:
+        the triples of a block (b, 3) on the model's device, and scores (b, N) that the caller may write to.
+
+    Raises:
+        InputError: the triples are not ids of the graph, or the model is of another graph.
+    """
+    triples = kg.checked(triples)
+    num_entities, num_relations = len(model.entities), model.num_relations
+    if (num_entities, num_relations) != (kg.num_entities, kg.num_relations):
+        raise InputError(
+            f"the model has {num_entities:,} entities and {num_relations:,} relations, {kg.name} has "
+            f"{kg.num_entities:,} and {kg.num_relations:,}; use it with the graph that it was trained on"
+        )
+    block = max(1, SCORE_BYTES // (4 * max(1, num_entities)))
+    for batch in triples.to(model.entities.device).split(block):
+        query = model.ask(batch[:, 0 if side == "tail" else 2], batch[:, 1], side)
+        yield batch, model.score(query, model.entities)
 
 
 @dataclass(frozen=True)
@@ -77,19 +106,10 @@ class Evaluator:
         Raises:
             InputError: the triples are not ids of the graph, or the model is of another graph.
         """
-        triples = self.kg.checked(triples)
-        num_entities, num_relations = len(model.entities), model.num_relations
-        if (num_entities, num_relations) != (self.kg.num_entities, self.kg.num_relations):
-            raise InputError(
-                f"the model has {num_entities:,} entities and {num_relations:,} relations, {self.kg.name} has "
-                f"{self.kg.num_entities:,} and {self.kg.num_relations:,}; rank with the graph that it was trained on"
-            )
-        block = max(1, SCORE_BYTES // (4 * num_entities))
         optimistic, pessimistic = [], []
-        for batch in triples.to(self.device).split(block):
-            known_entity, answer = (batch[:, 0], batch[:, 2]) if side == "tail" else (batch[:, 2], batch[:, 0])
-            query = model.ask(known_entity, batch[:, 1], side)
-            scores = model.score(query, model.entities)  # (block, N)
+        for batch, scores in score_blocks(model, self.kg, triples, side):  # (b, 3), (b, N)
+            answer = batch[:, 2 if side == "tail" else 0]
+            num_entities = scores.shape[1]
             # Taken from the same product as its rivals', so that rounding cannot make or break a tie.
             true = scores.gather(1, answer[:, None]).squeeze(1)  # (block,)
             greater, less = count_better(scores, true)

@@ -9,6 +9,7 @@
     checkpoints/         step-N.safetensors: all that training needs to go on after step N
     log.jsonl            one line a training record and a line a validation; not in the manifest
     figures.json         the final figures
+    calibration.json     probabilities of answers, as fitted on validation
     environment.json     versions and machine
 
 A folder holds all that is needed to use the model: labels and triples too.
@@ -42,6 +43,7 @@ FORMAT = 2
 
 MANIFEST, CONFIG, WEIGHTS = "manifest.json", "config.toml", "weights.safetensors"
 LOG, FIGURES, ENVIRONMENT = "log.jsonl", "figures.json", "environment.json"
+CALIBRATION = "calibration.json"
 
 _LARGEST_MANIFEST = 1 << 20
 _LARGEST_CONFIG = 1 << 20

@@ -272,6 +272,17 @@ class KnowledgeGraph:
             "unseen_triples": int(unseen.sum()),
         }
 
+    def contains(self, triples: torch.Tensor, split: str) -> torch.Tensor:
+        """Which triples stand in a split, bool (n,), for int64 ids (n, 3)."""
+        known, keys = self._sorted_keys[self._known_split(split)], self._keys(triples)
+        if not len(known):
+            return torch.zeros(len(keys), dtype=torch.bool)
+        return known[torch.searchsorted(known, keys).clamp_max_(len(known) - 1)] == keys
+
+    @cached_property
+    def _sorted_keys(self) -> dict[str, torch.Tensor]:
+        return {split: self._keys(self.triples(split)).sort().values for split in SPLITS}
+
     def _keys(self, triples: torch.Tensor) -> torch.Tensor:
         """One int64 a triple, distinct for distinct triples."""
         heads, relations, tails = triples.unbind(dim=1)

@@ -95,6 +95,14 @@ def read_files(files: Mapping[str, Path], format: str | None = None) -> Labelled
     return LabelledSplits(Vocabulary(reader.entities, "entity"), Vocabulary(reader.relations, "relation"), splits)
 
 
+def read_triples(file: Path) -> list[tuple[str, str, str]]:
+    """The labelled triples of one file. Raises InputError as :func:`read_files` does."""
+    reader = _Reader()
+    ids = reader.read(file).tolist()
+    entities, relations = list(reader.entities), list(reader.relations)
+    return [(entities[h], relations[r], entities[t]) for h, r, t in ids]
+
+
 def read_and_split(file: Path, fractions: tuple[float, float, float], seed: int) -> LabelledSplits:
     """Read one file and split its triples at random; each entity and relation keeps a training triple.
 

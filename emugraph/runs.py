@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import datetime
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from emugraph.calibration import Calibration
 from emugraph.environment import choose_device
 from emugraph.errors import EmugraphError, InputError
-from emugraph.evaluation import Evaluator
-from emugraph.folder import FIGURES, RunFolder
+from emugraph.folder import CALIBRATION, FIGURES, RunFolder
 from emugraph.graph import KnowledgeGraph
 from emugraph.models import Model
 from emugraph.saving import (
     Checkpoints,
     Config,
+    read_calibrations,
     read_checkpoint,
     read_config,
     read_graph,
     read_model,
+    write_calibrations,
     write_config,
     write_environment,
     write_graph,
@@ -32,11 +34,11 @@ from emugraph.saving import (
 )
 from emugraph.session import Callback, Session
 from emugraph.settings import Settings
+from emugraph.trained import TrainedModel
 from emugraph.training import Trainer, resolve_settings
 
 
-@dataclass
-class Run:
+class Run(TrainedModel):
     """A trained model with its graph and settings.
 
     Args:
@@ -45,30 +47,22 @@ class Run:
         settings: the settings that ran.
         model: the score function with its best weights.
         figures: the final figures: ``seconds``, ``steps``, ``best_step``, and for each evaluated split its figures.
+        calibrations: see :class:`TrainedModel`.
     """
 
-    path: Path
-    kg: KnowledgeGraph
-    settings: Settings
-    model: Model
-    figures: dict[str, Any] = field(default_factory=dict)
-
-    @property
-    def device(self) -> torch.device:
-        """The device of the model."""
-        return self.model.entities.device
-
-    def evaluate(
+    def __init__(
         self,
-        split: str = "test",
-        *,
-        filtered: bool = True,
-        ties: bool = False,
-        advance: Callable[[int], None] | None = None,
-    ) -> dict[str, Any]:
-        """Figures of a split, computed now; see :meth:`emugraph.evaluation.Evaluator.evaluate`."""
-        evaluator = Evaluator(self.kg, self.device)
-        return evaluator.evaluate(self.model, split, filtered=filtered, ties=ties, advance=advance)
+        path: Path,
+        kg: KnowledgeGraph,
+        settings: Settings,
+        model: Model,
+        figures: dict[str, Any] | None = None,
+        calibrations: tuple[Calibration, Calibration] | None = None,
+    ) -> None:
+        super().__init__(kg, model, calibrations)
+        self.path = path
+        self.settings = settings
+        self.figures = figures or {}
 
     def resume(self, *, steps: int | None = None, **options: Any) -> Run:
         """Go on with the training; see :func:`emugraph.resume`."""
@@ -152,7 +146,7 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     figures = folder.read_json(FIGURES) if folder.has(FIGURES) else {}
     if not isinstance(figures, dict):
         raise EmugraphError(f"{folder.path / FIGURES} is damaged: it is {figures!r:.50}")
-    return Run(folder.path, kg, config.settings, model, figures)
+    return Run(folder.path, kg, config.settings, model, figures, read_calibrations(folder))
 
 
 def resume(
@@ -204,7 +198,8 @@ def resume(
             return load(folder.path, device=device)
         if asked != config:
             write_config(folder, asked)
-        folder.remove(FIGURES)
+        for name in (FIGURES, CALIBRATION):
+            folder.remove(name)
         folder.cut_log(session.trainer.step_count)
         if session.best:
             write_weights(folder, session.best)
@@ -231,6 +226,7 @@ def _run(session: Session) -> Run:
     with _explain_lack_of_memory("--negatives, --batch-size or --dim"):
         figures = session.run()
     run = Run(session.folder.path, trainer.kg, trainer.settings, trainer.model, figures)
+    write_calibrations(session.folder, run.calibrations)
     for callback in session.callbacks:
         callback.on_end(run)
     return run

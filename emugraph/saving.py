@@ -10,9 +10,10 @@ import torch
 from torch import Tensor
 
 from emugraph import toml
+from emugraph.calibration import Calibration
 from emugraph.environment import format_bytes, machine, versions
 from emugraph.errors import EmugraphError, InputError
-from emugraph.folder import CONFIG, ENVIRONMENT, FORMAT, WEIGHTS, RunFolder
+from emugraph.folder import CALIBRATION, CONFIG, ENVIRONMENT, FORMAT, WEIGHTS, RunFolder
 from emugraph.graph import KnowledgeGraph
 from emugraph.models import Model, model_class
 from emugraph.reading import SPLITS
@@ -182,6 +183,24 @@ def read_model(folder: RunFolder, kg: KnowledgeGraph, settings: Settings) -> Mod
         raise EmugraphError(f"{path} is damaged: not all its numbers are finite float32")
     model.load_state_dict(weights, assign=True)
     return model
+
+
+def write_calibrations(folder: RunFolder, calibrations: tuple[Calibration, Calibration] | None) -> None:
+    """Write the probabilities of entities and of relations, if there are any."""
+    if calibrations is not None:
+        values = {name: asdict(fitted) for name, fitted in zip(("entities", "relations"), calibrations, strict=True)}
+        folder.write_json(CALIBRATION, values)
+
+
+def read_calibrations(folder: RunFolder) -> tuple[Calibration, Calibration] | None:
+    """Read what :func:`write_calibrations` wrote; None where there is none. Raises EmugraphError if it is damaged."""
+    if not folder.has(CALIBRATION):
+        return None
+    values = folder.read_json(CALIBRATION)
+    try:
+        return Calibration(**values["entities"]), Calibration(**values["relations"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise EmugraphError(f"{folder.path / CALIBRATION} is damaged: {error}") from error
 
 
 def write_checkpoint(folder: RunFolder, step: int, state: State, keep: int) -> None:

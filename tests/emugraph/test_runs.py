@@ -35,7 +35,7 @@ def test_what_a_folder_holds(run_folder: Path) -> None:
     files = {p.relative_to(run_folder).as_posix() for p in run_folder.rglob("*") if p.is_file()}
     assert files - {".lock"} == {
         "manifest.json", "checkpoints/step-00000020.safetensors",
-        "config.toml", "environment.json", "figures.json", "log.jsonl", "weights.safetensors",
+        "calibration.json", "config.toml", "environment.json", "figures.json", "log.jsonl", "weights.safetensors",
         "graph/entities.json", "graph/relations.json", "graph/triples.safetensors",
     }  # fmt: skip
     environment = json.loads((run_folder / "environment.json").read_text(encoding="utf-8"))

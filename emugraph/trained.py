@@ -1,0 +1,262 @@
+"""A trained model together with its graph: ranking, scores and predictions in terms of labels."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from emugraph.calibration import Calibration, fit, reliability
+from emugraph.completion import find_triples
+from emugraph.errors import InputError
+from emugraph.evaluation import Evaluator
+from emugraph.graph import KnowledgeGraph
+from emugraph.models import Model
+from emugraph.prediction import COLUMN, Answers, Part, Predictor
+from emugraph.questions import Entity, NewTriple, Prediction, Question, asked_part
+from emugraph.reading import SPLITS
+
+
+class TrainedModel:
+    """A model and the graph that it was trained on.
+
+    :class:`emugraph.Run` is one; a model from a training loop of your own makes another.
+
+    Args:
+        kg: the graph.
+        model: the score function with its weights.
+        calibrations: probabilities that are fitted already: of entities as answers, of relations.
+    """
+
+    def __init__(
+        self, kg: KnowledgeGraph, model: Model, calibrations: tuple[Calibration, Calibration] | None = None
+    ) -> None:
+        self.kg = kg
+        self.model = model
+        self._calibrations = calibrations
+
+    @property
+    def device(self) -> torch.device:
+        """The device of the model."""
+        return self.model.entities.device
+
+    @cached_property
+    def predictor(self) -> Predictor:
+        """Answers in terms of ids."""
+        return Predictor(self.model, self.kg)
+
+    def evaluate(
+        self,
+        split: str = "test",
+        *,
+        filtered: bool = True,
+        ties: bool = False,
+        advance: Callable[[int], None] | None = None,
+    ) -> dict[str, Any]:
+        """Figures of a split, computed now; see :meth:`emugraph.evaluation.Evaluator.evaluate`."""
+        evaluator = Evaluator(self.kg, self.device)
+        return evaluator.evaluate(self.model, split, filtered=filtered, ties=ties, advance=advance)
+
+    # ---------------------------------------------------------------- scores and answers
+
+    @torch.no_grad()
+    def score(self, triples: Tensor | Iterable[tuple[Entity, Entity, Entity]]) -> Tensor:
+        """The model's scores of triples, float32 (n,) on the CPU: of their tails, as answers for head and relation.
+
+        Args:
+            triples: ids, int64 (n, 3), or heads, relations and tails by labels.
+
+        Raises:
+            InputError: an unknown label, or ids that are not the graph's.
+        """
+        if not isinstance(triples, Tensor):
+            triples = torch.tensor([self._ids(*triple) for triple in triples], dtype=torch.int64).view(-1, 3)
+        return self.model.score_triples(self.kg.checked(triples).to(self.device)).cpu()
+
+    def predict_tails(
+        self, heads: Entity | Sequence[Entity], relations: Entity | Sequence[Entity], k: int = 10, **options: Any
+    ) -> list[Prediction]:
+        """The k best tails for each head and relation, one after the other; see :meth:`predict`.
+
+        One head or relation serves all of the others.
+        """
+        return self.predict([(h, r, None) for h, r in _pairs(heads, relations)], k, **options)
+
+    def predict_heads(
+        self, relations: Entity | Sequence[Entity], tails: Entity | Sequence[Entity], k: int = 10, **options: Any
+    ) -> list[Prediction]:
+        """The k best heads for each relation and tail, one after the other; see :meth:`predict`."""
+        return self.predict([(None, r, t) for r, t in _pairs(relations, tails)], k, **options)
+
+    def predict_relations(
+        self, heads: Entity | Sequence[Entity], tails: Entity | Sequence[Entity], k: int = 10, **options: Any
+    ) -> list[Prediction]:
+        """The k best relations between each head and tail, one after the other; see :meth:`predict`."""
+        return self.predict([(h, None, t) for h, t in _pairs(heads, tails)], k, **options)
+
+    def predict(
+        self,
+        questions: Iterable[Question],
+        k: int = 10,
+        *,
+        new_only: bool = False,
+        without: Collection[str] = (),
+        advance: Callable[[int], None] | None = None,
+    ) -> list[Prediction]:
+        """The k best answers to each question, in the order of the questions.
+
+        Args:
+            questions: heads, relations and tails, with None for what is asked.
+            k: how many answers; fewer where there are not so many.
+            new_only: leave out all answers that are known, from train, valid and test.
+            without: splits whose answers are left out, if not all.
+            advance: called with the number of questions done since the last call.
+
+        Raises:
+            InputError: an unknown label, a question that asks for nothing or for several things, an unknown split.
+        """
+        asked: dict[Part, list[tuple[int, tuple[int, int, int]]]] = {"tail": [], "head": [], "relation": []}
+        questions = list(questions)
+        for place, question in enumerate(questions):
+            try:
+                asked[asked_part(question)].append((place, self._ids(*question)))
+            except InputError as error:
+                raise InputError(f"question {place + 1}: {error}" if len(questions) > 1 else str(error)) from error
+        rows: list[list[Prediction]] = [[] for _ in questions]
+        for part, mine in asked.items():
+            if mine:
+                places = [place for place, _ in mine]
+                triples = torch.tensor([ids for _, ids in mine], dtype=torch.int64)
+                answers = self.predictor.answer(
+                    triples, part, k, without=SPLITS if new_only else without, advance=advance
+                )
+                for place, predictions in zip(places, self._worded(triples, part, answers), strict=True):
+                    rows[place] = predictions
+        return [prediction for predictions in rows for prediction in predictions]
+
+    def predict_triples(
+        self,
+        relations: Entity | Sequence[Entity] | None = None,
+        top: int = 100,
+        *,
+        advance: Callable[[int], None] | None = None,
+    ) -> list[NewTriple]:
+        """The most plausible triples that the graph does not have, exactly; see :func:`find_triples`.
+
+        Args:
+            relations: one or several; None for all.
+            top: how many triples.
+            advance: called with the number of heads done since the last call; there are 2N for each relation.
+
+        Raises:
+            InputError: an unknown relation, or a number below 1.
+        """
+        if relations is None:
+            asked = list(range(self.kg.num_relations))
+        else:
+            several = [relations] if isinstance(relations, str | int) else relations
+            asked = [_id(label, self.kg.relations.id, self.kg.num_relations) for label in several]
+        found = find_triples(self.predictor, asked, top, advance=advance)
+        columns = [
+            found.triples.tolist(),
+            found.scores.tolist(),
+            self._probabilities(found.tail_shares, "tail"),
+            self._probabilities(found.head_shares, "head"),
+        ]
+        entities, names = self.kg.entities, self._names
+        return [
+            NewTriple(entities[h], self.kg.relations[r], entities[t], names[h], names[t], score, of_tail, of_head)
+            for (h, r, t), score, of_tail, of_head in zip(*columns, strict=True)
+        ]
+
+    # ---------------------------------------------------------------- probabilities
+
+    @property
+    def calibrations(self) -> tuple[Calibration, Calibration] | None:
+        """Probabilities of entities as answers, and of relations, fitted on the validation triples when they are first
+        needed; None where there are no validation triples besides those that are in training too."""
+        if self._calibrations is None and not self.kg.contains(self.kg.valid, "train").all():
+            self._calibrations = fit(self.predictor, ("tail", "head")), fit(self.predictor, ("relation",))
+        return self._calibrations
+
+    def reliability(self, split: str = "test") -> dict[str, Any]:
+        """What probabilities promise and what is found; see :func:`emugraph.calibration.reliability`.
+
+        Raises:
+            InputError: there are no validation triples to fit probabilities on, or the split is empty.
+        """
+        if self.calibrations is None:
+            raise InputError(f"{self.kg.name} has no validation triples to fit probabilities on")
+        return reliability(self.predictor, self.calibrations[0], split)
+
+    def _probabilities(self, shares: Tensor, part: Part) -> list[Any]:
+        """Probabilities as nested lists of the shape of the shares, of None where there are none."""
+        if self.calibrations is None:
+            return np.full(shares.shape, None).tolist()
+        probabilities: list[Any] = self.calibrations[part == "relation"].probabilities(shares).tolist()
+        return probabilities
+
+    # ---------------------------------------------------------------- labels
+
+    def _ids(self, head: Entity | None, relation: Entity | None, tail: Entity | None) -> tuple[int, int, int]:
+        """Ids; 0 for None."""
+        entities = self.kg.num_entities
+        return (
+            0 if head is None else _id(head, self.kg.entity_id, entities),
+            0 if relation is None else _id(relation, self.kg.relations.id, self.kg.num_relations),
+            0 if tail is None else _id(tail, self.kg.entity_id, entities),
+        )
+
+    def _worded(self, triples: Tensor, part: Part, answers: Answers) -> list[list[Prediction]]:
+        """The answers to each question with labels."""
+        entities, relations = self.kg.entities.labels, self.kg.relations.labels
+        names, rows = self._names, []
+        for asked, *values in zip(
+            triples.tolist(),
+            answers.ids.tolist(),
+            answers.scores.tolist(),
+            self._probabilities(answers.shares, part),
+            answers.known.tolist(),
+            strict=True,
+        ):
+            mine = []
+            for rank, (answer, score, probability, known) in enumerate(zip(*values, strict=True), start=1):
+                if answer < 0:
+                    break
+                asked[COLUMN[part]] = answer
+                h, r, t = asked
+                split = SPLITS[known - 1] if known else None
+                triple = entities[h], relations[r], entities[t], names[h], names[t]
+                mine.append(Prediction(*triple, part, rank, score, probability, split))
+            rows.append(mine)
+        return rows
+
+    @property
+    def _names(self) -> Sequence[str | None]:
+        return self.kg.entity_names or [None] * self.kg.num_entities
+
+
+def _pairs(first: Entity | Sequence[Entity], second: Entity | Sequence[Entity]) -> list[tuple[Entity, Entity]]:
+    """Pairs of two sequences of one length; one value serves all of the other sequence."""
+    single = str | int
+    if isinstance(first, single) and isinstance(second, single):
+        return [(first, second)]
+    if isinstance(first, single):
+        return [(first, other) for other in second]  # type: ignore[union-attr]
+    if isinstance(second, single):
+        return [(other, second) for other in first]
+    if len(first) != len(second):
+        raise InputError(f"{len(first)} and {len(second)} were given; give as many, or one for all")
+    return list(zip(first, second, strict=True))
+
+
+def _id(value: Entity, look_up: Callable[[str], int], count: int) -> int:
+    if isinstance(value, str):
+        return look_up(value)
+    if not 0 <= value < count:
+        raise InputError(f"the id {value} is outside 0..{count - 1}")
+    return int(value)

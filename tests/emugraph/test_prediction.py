@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import pytest
+import torch
+
+from emugraph import InputError, KnowledgeGraph, evaluation
+from emugraph.evaluation import Evaluator
+from emugraph.models import MODELS, DistMult, Model
+from emugraph.prediction import COLUMN, Part, Predictor
+from emugraph.reading import SPLITS
+
+Graphs = Callable[..., KnowledgeGraph]
+Models = Callable[..., Model]
+Scores = Callable[..., float]
+
+
+@pytest.mark.parametrize("reciprocal", [False, True])
+@pytest.mark.parametrize("part", ["tail", "head", "relation"])
+@pytest.mark.parametrize("cls", MODELS.values())
+def test_answers_are_those_of_plain_loops(
+    cls: type[Model], part: Part, reciprocal: bool, overlapping: Graphs, model_for: Models, score_of: Scores
+) -> None:
+    kg = overlapping()
+    model = model_for(kg, cls, reciprocal=reciprocal)
+    stands = {split: {tuple(t) for t in kg.triples(split).tolist()} for split in SPLITS}
+    count = kg.num_relations if part == "relation" else kg.num_entities
+    for without in ((), ("train",), ("valid", "test"), SPLITS):
+        answers = Predictor(model, kg).answer(kg.test, part, 3, without=without)
+        for row, question in enumerate(kg.test.tolist()):
+            triples = []
+            for candidate in range(count):
+                triple = list(question)
+                triple[COLUMN[part]] = candidate
+                triples.append(tuple(triple))
+            scores = {t: score_of(model, t, part) for t in triples}
+            rivals = [t for t in triples if part == "relation" or t not in stands["train"]]
+            total = math.log(sum(math.exp(scores[t]) for t in rivals))
+            left = [t for t in triples if not any(t in stands[split] for split in without)]
+            expected = sorted(left, key=lambda t: -scores[t])[:3]
+            for place in range(min(3, count)):
+                if place >= len(expected):
+                    assert answers.ids[row, place] == -1
+                    continue
+                triple = expected[place]
+                assert answers.ids[row, place] == triple[COLUMN[part]]
+                assert answers.scores[row, place].item() == pytest.approx(scores[triple], abs=1e-5)
+                assert answers.shares[row, place].item() == pytest.approx(scores[triple] - total, abs=1e-4)
+                first = next((i for i, split in enumerate(SPLITS, 1) if triple in stands[split]), 0)
+                assert answers.known[row, place] == first
+
+
+@pytest.mark.parametrize("part", ["tail", "head"])
+def test_ranks_from_answers_are_those_of_evaluation_ties_included(
+    part: Part, overlapping: Graphs, model_for: Models
+) -> None:
+    kg = overlapping(entities=30, count=150)
+    model = model_for(kg, DistMult)
+    model.entities.data.round_()  # so that many scores tie
+    model.relations.data.round_()
+    ranks = Evaluator(kg).ranks(model, kg.test, part).realistic
+    answers = Predictor(model, kg).answer(kg.test, part, kg.num_entities)
+    ties = 0
+    for row, triple in enumerate(kg.test.tolist()):
+        true = triple[COLUMN[part]]
+        mine = (answers.ids[row] == true).nonzero().item()
+        others = (answers.known[row] == 0) & (answers.ids[row] != true)
+        better = int((answers.scores[row][others] > answers.scores[row, mine]).sum())
+        equal = int((answers.scores[row][others] == answers.scores[row, mine]).sum())
+        ties += equal
+        assert ranks[row] == 1 + better + equal / 2
+    assert ties
+
+
+def test_equal_scores_are_in_the_order_of_ids(family: KnowledgeGraph, model_for: Models) -> None:
+    model = model_for(family, DistMult)
+    model.entities.data.zero_()
+    answers = Predictor(model, family).answer(torch.tensor([[0, 0, 0]]), "tail", 5)
+    assert answers.ids.tolist() == [[0, 1, 2, 3, 4]]
+
+
+def test_small_blocks_give_the_same(monkeypatch: pytest.MonkeyPatch, overlapping: Graphs, model_for: Models) -> None:
+    kg = overlapping()
+    model = model_for(kg, DistMult)
+    for part in COLUMN:
+        whole = Predictor(model, kg).answer(kg.test, part, 4)
+        monkeypatch.setattr(evaluation, "SCORE_BYTES", 1)
+        monkeypatch.setattr("emugraph.prediction.SCORE_BYTES", 1)
+        parts = Predictor(model, kg).answer(kg.test, part, 4)
+        monkeypatch.undo()
+        assert torch.equal(whole.ids, parts.ids)
+        torch.testing.assert_close(whole.shares, parts.shares)
+
+
+def test_progress_counts_questions(overlapping: Graphs, model_for: Models) -> None:
+    kg = overlapping()
+    done: list[int] = []
+    Predictor(model_for(kg, DistMult), kg).answer(kg.test, "tail", 1, advance=done.append)
+    assert sum(done) == len(kg.test)
+
+
+def test_no_questions_have_no_answers(family: KnowledgeGraph, model_for: Models) -> None:
+    answers = Predictor(model_for(family, DistMult), family).answer(family.test[:0], "tail", 3)
+    assert answers.ids.shape == answers.scores.shape == answers.known.shape == (0, 3)
+
+
+def test_a_question_whose_every_answer_is_known(model_for: Models) -> None:
+    kg = KnowledgeGraph.from_triples([("a", "r", "a"), ("a", "r", "b")])
+    predictor = Predictor(model_for(kg, DistMult), kg)
+    assert predictor.answer(torch.tensor([[0, 0, 0]]), "tail", 2, without=("train",)).ids.tolist() == [[-1, -1]]
+    assert predictor.answer(torch.tensor([[0, 0, 0]]), "tail", 2).known.tolist() == [[1, 1]]
+
+
+def test_mistakes(family: KnowledgeGraph, grid: KnowledgeGraph, model_for: Models) -> None:
+    predictor = Predictor(model_for(family, DistMult), family)
+    with pytest.raises(InputError, match="0 answers were asked for"):
+        predictor.answer(family.test, "tail", 0)
+    with pytest.raises(InputError, match="unknown split 'tests'"):
+        predictor.answer(family.test, "tail", without=("tests",))
+    with pytest.raises(InputError, match="ids must index the vocabulary"):
+        predictor.answer(torch.tensor([[9, 0, 0]]), "tail")
+    with pytest.raises(InputError, match="use it with the graph"):
+        Predictor(model_for(family, DistMult), grid).answer(grid.test, "tail")
