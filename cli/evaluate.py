@@ -1,36 +1,199 @@
-"""``emugraph evaluate``."""
+"""``emugraph evaluate`` and ``emugraph compare``."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emugraph.cli.output import guarded, print_figures, print_json
+from emugraph.cli.output import guarded, note, print_figures, print_json, print_table
+from emugraph.errors import InputError, nearest
+
+if TYPE_CHECKING:
+    from emugraph import Run
+
+BY = ("relation", "side", "category", "frequency", "probability")
+
+Split = Annotated[str, typer.Option("--split", help="train, valid or test.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")]
 
 
 @guarded
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The folder that training wrote.")],
-    split: Annotated[str, typer.Option("--split", help="train, valid or test.")] = "test",
+    split: Split = "test",
     raw: Annotated[bool, typer.Option("--raw", help="Keep other known answers among the candidates.")] = False,
     ties: Annotated[bool, typer.Option("--ties", help="Show ties broken for and against the model too.")] = False,
-    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
-    json: Annotated[bool, typer.Option("--json", help="Print the figures as one JSON object.")] = False,
+    by: Annotated[
+        str | None,
+        typer.Option(
+            "--by",
+            help="Figures of parts, with 95 % intervals: relation, side, category (1-1, 1-N, N-1, N-N), frequency (of "
+            "the answer in training), or probability (what is promised, and what is found).",
+            show_default=False,
+        ),
+    ] = None,
+    relations: Annotated[
+        bool, typer.Option("--relations", help="Rank the relation between head and tail, not head and tail.")
+    ] = False,
+    negatives: Annotated[
+        Path | None,
+        typer.Option(
+            "--negatives", help="A file of false triples, to tell the true ones from instead.", show_default=False
+        ),
+    ] = None,
+    valid_negatives: Annotated[
+        Path | None,
+        typer.Option("--valid-negatives", help="Others, to choose the thresholds of accuracy by.", show_default=False),
+    ] = None,
+    device: Device = "auto",
+    json: Json = False,
 ) -> None:
     """Rank a split with a trained model and print the figures.
 
-    Example: emugraph evaluate runs/my-run --split test
+    Example: emugraph evaluate runs/my-run --by relation
+    """
+    import emugraph
+
+    if sum((by is not None, relations, negatives is not None)) > 1:
+        raise InputError("give one of --by, --relations and --negatives")
+    if (relations or negatives is not None or by is not None) and (ties or (raw and by in (None, "probability"))):
+        raise InputError("--raw and --ties go with the plain figures, --raw also with --by")
+    if valid_negatives is not None and negatives is None:
+        raise InputError("--valid-negatives goes with --negatives")
+    if by is not None and by not in BY:
+        raise InputError(f"unknown groups {by!r}; known: {', '.join(BY)}.{nearest(by, BY)}")
+    opened = emugraph.load(run, device=device)
+    said = {"run": str(run), "dataset": opened.kg.name, "split": split}
+    title = f"{opened.kg.name}, {split}, {'raw' if raw else 'filtered'}"
+    if by == "probability":
+        _reliability(opened, split, said, json)
+    elif by is not None:
+        _groups(opened, split, by, raw, {**said, "by": by, "filtered": not raw}, f"{title}, by {by}", json)
+    elif negatives is not None:
+        _classification(opened, split, negatives, valid_negatives, said, json)
+    else:
+        _figures(opened, split, relations, raw, ties, said, title, json)
+
+
+def _figures(
+    run: Run, split: str, relations: bool, raw: bool, ties: bool, said: dict[str, Any], title: str, json: bool
+) -> None:
+    from emugraph.cli.progress import counting
+
+    count = len(run.kg.triples(split))
+    with counting("ranking", count if relations else 2 * count) as advance:
+        if relations:
+            figures = run.evaluate_relations(split, advance=advance)
+        else:
+            figures = run.evaluate(split, filtered=not raw, ties=ties, advance=advance)
+    if json:
+        print_json({**said, **figures})
+    else:
+        print_figures(f"{title}, {figures['triples']:,} triples", figures)
+
+
+def _groups(run: Run, split: str, by: str, raw: bool, said: dict[str, Any], title: str, json: bool) -> None:
+    from emugraph.cli.progress import counting
+
+    with counting("ranking", 2 * len(run.kg.triples(split))) as advance:
+        rows = run.rankings(split, filtered=not raw, advance=advance).by(by)
+    if json:
+        print_json({**said, "groups": rows})
+        return
+    names = ["", "rankings", "MRR", "95 % interval", "Hits@1", "Hits@10", "tails", "heads"]
+    cells = []
+    for row in rows:
+        bounds = "" if row["low"] is None else f"{row['low']:.3f}-{row['high']:.3f}"
+        shown = ["" if row[n] is None else f"{row[n]:.3f}" for n in ("mrr", "hits@1", "hits@10", "tail", "head")]
+        cells.append([row["group"], f"{row['rankings']:,}", shown[0], bounds, *shown[1:]])
+    print_table(title, names, cells)
+
+
+def _reliability(run: Run, split: str, said: dict[str, Any], json: bool) -> None:
+    figures = run.reliability(split)
+    if json:
+        print_json({**said, **figures})
+        return
+    cells = [
+        [
+            f"{row['from']:.1f}-{row['to']:.1f}",
+            f"{row['answers']:,}",
+            f"{row['probability']:.4f}",
+            f"{row['found']:.4f}",
+        ]
+        for row in figures["bins"]
+    ]
+    print_table(f"{run.kg.name}, {split}, the best 10 answers", ["", "answers", "probability", "found"], cells)
+    note(f"expected calibration error {figures['expected_calibration_error']:.4f}, Brier score {figures['brier']:.4f}")
+
+
+def _classification(
+    run: Run, split: str, negatives: Path, valid_negatives: Path | None, said: dict[str, Any], json: bool
+) -> None:
+    from emugraph.reading import read_triples
+
+    others = None if valid_negatives is None else read_triples(valid_negatives)
+    figures = run.classify(read_triples(negatives), others, split)
+    if json:
+        print_json({**said, **figures})
+        return
+    names = {"auc_pr": "AUC-PR", "auc_roc": "AUC-ROC", "accuracy": "accuracy", "f1": "F1"}
+    counts = f"{figures['positives']:,} true and {figures['negatives']:,} false triples"
+    cells = [[label, f"{figures[name]:.4f}"] for name, label in names.items() if name in figures]
+    print_table(f"{run.kg.name}, {split}, {counts}", ["", ""], cells)
+
+
+@guarded
+def compare(
+    first: Annotated[Path, typer.Argument(help="The folder of a run.")],
+    second: Annotated[Path, typer.Argument(help="The folder of another run on the same data.")],
+    split: Split = "test",
+    changed: Annotated[int, typer.Option("--changed", min=0, help="List so many of the most changed answers.")] = 10,
+    device: Device = "auto",
+    json: Json = False,
+) -> None:
+    """Compare two runs, triple by triple: differences with their intervals and tests, and what changed most.
+
+    Example: emugraph compare runs/plain runs/emu
     """
     import emugraph
     from emugraph.cli.progress import counting
+    from emugraph.comparison import compare as compared
 
-    opened = emugraph.load(run, device=device)
-    with counting("ranking", 2 * len(opened.kg.triples(split))) as advance:
-        figures = opened.evaluate(split, filtered=not raw, ties=ties, advance=advance)
+    opened = [emugraph.load(path, device=device) for path in (first, second)]
+    with counting("ranking", sum(2 * len(run.kg.triples(split)) for run in opened)) as advance:
+        rankings = [run.rankings(split, advance=advance) for run in opened]
+    figures = compared(*rankings, changed=changed)
+    kg = opened[0].kg
+    rows = [
+        row | {"head": kg.entities[row["head"]], "relation": kg.relations[row["relation"]],
+               "tail": kg.entities[row["tail"]]}
+        for row in figures["changed"]
+    ]  # fmt: skip
     if json:
-        print_json({"run": str(run), "dataset": opened.kg.name, "split": split, **figures})
-    else:
-        kind = "raw" if raw else "filtered"
-        print_figures(f"{opened.kg.name}, {split}, {kind}, {figures['triples']:,} triples", figures)
+        print_json({"first": str(first), "second": str(second), "split": split, **figures, "changed": rows})
+        return
+    cells = []
+    for name, label in (("mrr", "MRR"), *((f"hits@{k}", f"Hits@{k}") for k in (1, 3, 10))):
+        values = figures[name]
+        shown = (f"{values['first']:.4f}", f"{values['second']:.4f}", f"{values['difference']:+.4f}")
+        bounds = ["" if values[n] is None else f"{values[n]:+.4f}" for n in ("low", "high")]
+        cells.append([label, *shown, *bounds, "" if values["p_value"] is None else f"{values['p_value']:.4f}"])
+    title = f"{kg.name}, {split}, filtered, {figures['triples']:,} triples"
+    print_table(title, ["", "first", "second", "difference", "from", "to", "p"], cells)
+    note(f"rankings: {figures['better']:,} better, {figures['worse']:,} worse, {figures['equal']:,} equal")
+    if rows:
+        shown_rows = [
+            [_shown(kg, row, "head"), row["relation"], _shown(kg, row, "tail"), row["side"], f"{row['first']:g}",
+             f"{row['second']:g}"]
+            for row in rows
+        ]  # fmt: skip
+        columns = ["head", "relation", "tail", "asked", "rank in first", "in second"]
+        print_table("what changed most", columns, shown_rows, texts=4)
+
+
+def _shown(kg: Any, row: dict[str, Any], part: str) -> str:
+    return str(kg.display(kg.entity_id(row[part])))

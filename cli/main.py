@@ -20,6 +20,7 @@ app = typer.Typer(
 app.command("train")(train.train)
 app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
+app.command("compare")(evaluate.compare)
 app.command("predict")(predict.predict)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(neighbors.app, name="neighbors")

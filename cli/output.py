@@ -90,7 +90,10 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], texts: in
     right."""
     table = Table(title=escape(title), title_justify="left", show_header=any(columns))
     for number, column in enumerate(columns):
-        table.add_column(column, justify="right" if number >= texts and any(columns) else "left")
+        if number < texts or not any(columns):
+            table.add_column(column, overflow="fold")
+        else:
+            table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
     stdout.print(table)
@@ -99,7 +102,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], texts: in
 def print_figures(title: str, figures: dict[str, Any]) -> None:
     """Print ranking figures as a table: both sides, each side, and other policies for ties where they are given."""
     names = ["mrr", "mean_rank", "hits@1", "hits@3", "hits@10"]
-    rows = [["both sides", *_cells(figures, names)]]
+    rows = [["both sides" if "tail" in figures else "relations", *_cells(figures, names)]]
     for part, label in (("tail", "tails"), ("head", "heads"), ("optimistic", "optimistic ties"),
                         ("pessimistic", "pessimistic ties")):  # fmt: skip
         if part in figures:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from emugraph.errors import InputError
-from emugraph.evaluation import SCORE_BYTES, score_blocks
+from emugraph.evaluation import SCORE_BYTES, Ranks, score_blocks
 from emugraph.graph import KnowledgeGraph
 from emugraph.known import KnownAnswers
 from emugraph.models.base import Model
@@ -166,6 +166,30 @@ class Predictor:
             return Answers(nothing.long(), nothing, nothing, nothing.byte())
         ids, top, shares = (torch.cat(parts) for parts in zip(*found, strict=True))
         return Answers(ids, top, shares, self._mark(questions, part, ids))
+
+    def relation_ranks(self, triples: Tensor, *, advance: Callable[[int], None] | None = None) -> Ranks:
+        """Rank the relation of each triple among all relations, others that are known between head and tail left out.
+
+        Args:
+            triples: int64 (n, 3).
+            advance: called with the number of triples done since the last call.
+
+        Raises:
+            InputError: see :meth:`blocks`.
+        """
+        better, as_good = [], []
+        for block in self.blocks(triples, "relation"):
+            scores, own = block.scores, block.questions[:, 1:2]
+            scores[block.rows, block.columns] = block.trained
+            true = scores.gather(1, own)
+            for split in SPLITS:
+                scores[self.answers_of(split, "relation", block.questions)] = -torch.inf
+            scores.scatter_(1, own, true)
+            better.append((scores > true).sum(1).cpu())
+            as_good.append((scores >= true).sum(1).cpu())
+            if advance is not None:
+                advance(len(scores))
+        return Ranks(1 + torch.cat(better), torch.cat(as_good))
 
     def _mark(self, questions: Tensor, part: Part, ids: Tensor) -> Tensor:
         """In which split each answer stands, uint8 (n, k); the first where it is several."""

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from emugraph.calibration import Calibration, fit, reliability
+from emugraph.classification import choose_thresholds, classify
 from emugraph.completion import find_triples
 from emugraph.errors import InputError
-from emugraph.evaluation import Evaluator
+from emugraph.evaluation import Evaluator, summarize
 from emugraph.graph import KnowledgeGraph
-from emugraph.models import Model
+from emugraph.models import SIDES, Model
 from emugraph.prediction import COLUMN, Answers, Part, Predictor
 from emugraph.questions import Entity, NewTriple, Prediction, Question, asked_part
+from emugraph.rankings import Rankings
 from emugraph.reading import SPLITS
 
 
@@ -61,6 +63,76 @@ class TrainedModel:
         evaluator = Evaluator(self.kg, self.device)
         return evaluator.evaluate(self.model, split, filtered=filtered, ties=ties, advance=advance)
 
+    def rankings(
+        self, split: str = "test", *, filtered: bool = True, advance: Callable[[int], None] | None = None
+    ) -> Rankings:
+        """The rank of every true answer of a split, to be looked at closely: ``run.rankings().by("relation")``.
+
+        Args:
+            split: "train", "valid" or "test".
+            filtered: leave out other answers known to be true.
+            advance: called with the number of rankings done since the last call; there are 2n.
+
+        Raises:
+            InputError: the split is empty.
+        """
+        triples = self._some(split)
+        evaluator = Evaluator(self.kg, self.device)
+        ranks = [
+            evaluator.ranks(self.model, triples, side, filtered=filtered, advance=advance).realistic for side in SIDES
+        ]
+        return Rankings(self.kg, triples, torch.stack(ranks, dim=1))
+
+    def evaluate_relations(
+        self, split: str = "test", *, advance: Callable[[int], None] | None = None
+    ) -> dict[str, Any]:
+        """Figures of a split's relations, ranked among all that there could be between head and tail (filtered).
+
+        Returns:
+            as :meth:`evaluate` without sides.
+
+        Raises:
+            InputError: the split is empty.
+        """
+        ranks = self.predictor.relation_ranks(self._some(split), advance=advance)
+        return summarize(ranks.realistic) | {"triples": len(ranks.optimistic), "filtered": True}
+
+    def classify(
+        self,
+        negatives: Tensor | Iterable[tuple[Entity, Entity, Entity]],
+        valid_negatives: Tensor | Iterable[tuple[Entity, Entity, Entity]] | None = None,
+        split: str = "test",
+    ) -> dict[str, Any]:
+        """How well scores tell a split's triples from false ones.
+
+        Args:
+            negatives: false triples, by ids (m, 3) or labels.
+            valid_negatives: others, which together with the validation triples choose each relation's threshold; None
+                for no accuracy.
+            split: whose triples are the true ones.
+
+        Returns:
+            see :func:`emugraph.classification.classify`.
+
+        Raises:
+            InputError: unknown labels, no triples, or scikit-learn is not installed.
+        """
+
+        def scored(true: Tensor, false: Tensor) -> tuple[Tensor, Tensor, tuple[Tensor, Tensor]]:
+            return self.score(true), self.score(false), (true[:, 1], false[:, 1])
+
+        thresholds = None
+        if valid_negatives is not None:
+            thresholds = choose_thresholds(*scored(self._some("valid"), self._triples(valid_negatives)))
+        return classify(*scored(self._some(split), self._triples(negatives)), thresholds)
+
+    def _some(self, split: str) -> Tensor:
+        """The triples of a split. Raises InputError if there are none."""
+        triples = self.kg.triples(split)
+        if not len(triples):
+            raise InputError(f"the {split} split of {self.kg.name} is empty; there is nothing to rank")
+        return triples
+
     # ---------------------------------------------------------------- scores and answers
 
     @torch.no_grad()
@@ -73,9 +145,7 @@ class TrainedModel:
         Raises:
             InputError: an unknown label, or ids that are not the graph's.
         """
-        if not isinstance(triples, Tensor):
-            triples = torch.tensor([self._ids(*triple) for triple in triples], dtype=torch.int64).view(-1, 3)
-        return self.model.score_triples(self.kg.checked(triples).to(self.device)).cpu()
+        return self.model.score_triples(self._triples(triples).to(self.device)).cpu()
 
     def predict_tails(
         self, heads: Entity | Sequence[Entity], relations: Entity | Sequence[Entity], k: int = 10, **options: Any
@@ -201,6 +271,12 @@ class TrainedModel:
         return probabilities
 
     # ---------------------------------------------------------------- labels
+
+    def _triples(self, triples: Tensor | Iterable[tuple[Entity, Entity, Entity]]) -> Tensor:
+        """Triples by ids, int64 (n, 3)."""
+        if isinstance(triples, Tensor):
+            return self.kg.checked(triples)
+        return torch.tensor([self._ids(*triple) for triple in triples], dtype=torch.int64).view(-1, 3)
 
     def _ids(self, head: Entity | None, relation: Entity | None, tail: Entity | None) -> tuple[int, int, int]:
         """Ids; 0 for None."""

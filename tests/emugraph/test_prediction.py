@@ -123,3 +123,19 @@ def test_mistakes(family: KnowledgeGraph, grid: KnowledgeGraph, model_for: Model
         predictor.answer(torch.tensor([[9, 0, 0]]), "tail")
     with pytest.raises(InputError, match="use it with the graph"):
         Predictor(model_for(family, DistMult), grid).answer(grid.test, "tail")
+
+
+def test_ranks_of_relations_are_those_of_plain_loops(overlapping: Graphs, model_for: Models, score_of: Scores) -> None:
+    kg = overlapping()
+    model = model_for(kg, DistMult)
+    model.entities.data.round_()
+    model.relations.data.round_()
+    known = {tuple(t) for split in SPLITS for t in kg.triples(split).tolist()}
+    done: list[int] = []
+    ranks = Predictor(model, kg).relation_ranks(kg.test, advance=done.append)
+    assert sum(done) == len(kg.test)
+    for row, (h, r, t) in enumerate(kg.test.tolist()):
+        scores = {i: score_of(model, (h, i, t), "relation") for i in range(kg.num_relations)}
+        others = [i for i in scores if i != r and (h, i, t) not in known]
+        better, equal = sum(scores[i] > scores[r] for i in others), sum(scores[i] == scores[r] for i in others)
+        assert (ranks.optimistic[row], ranks.pessimistic[row]) == (1 + better, 1 + better + equal)
