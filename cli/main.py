@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from emugraph._version import __version__
-from emugraph.cli import datasets, evaluate, info, neighbors, output, predict, reproduce, resume, train
+from emugraph.cli import datasets, evaluate, export, info, neighbors, output, predict, reproduce, resume, similar, train
 
 app = typer.Typer(
     help="Link prediction on knowledge graphs with hard negatives by embedding mutation.\n\n"
@@ -22,6 +22,8 @@ app.command("resume")(resume.resume)
 app.command("evaluate")(evaluate.evaluate)
 app.command("compare")(evaluate.compare)
 app.command("predict")(predict.predict)
+app.command("similar")(similar.similar)
+app.command("export")(export.export)
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(neighbors.app, name="neighbors")
 app.command("reproduce")(reproduce.reproduce)

@@ -57,6 +57,9 @@ class TrainingProgress(Callback):
         self._first, self._valid = trainer.step_count, ""
         if self._name_folder:
             note(f"run folder: {path}")
+        if trainer.started_from is not None:
+            counts = f"{trainer.started_from['entities']:,} of {trainer.kg.num_entities:,} entities"
+            note(f"start from the given embeddings: {counts}, {trainer.started_from['relations']:,} relations")
         if trainer.step_count:
             note(f"going on after step {trainer.step_count:,}")
         self._started = self._shown = time.monotonic()

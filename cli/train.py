@@ -49,6 +49,14 @@ def train(
             show_default=False,
         ),
     ] = None,
+    init_from: Annotated[
+        Path | None,
+        typer.Option(
+            "--init-from",
+            help="Start from embeddings that exist, by label: a run's folder or a file of emugraph export.",
+            show_default=False,
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option("--split", help="For one file: shares of train, valid, test, as 0.8,0.1,0.1.", show_default=False),
@@ -100,7 +108,13 @@ def train(
     progress = TrainingProgress()
     try:
         run = emugraph.train(
-            kg, settings=settings, output=output, device=device, checkpoints=checkpoints, callbacks=[progress]
+            kg,
+            settings=settings,
+            output=output,
+            device=device,
+            checkpoints=checkpoints,
+            callbacks=[progress],
+            init_from=init_from,
         )
     finally:
         progress.close()

@@ -62,6 +62,24 @@ class NewTriple(NamedTuple):
     head_probability: float | None
 
 
+class Similar(NamedTuple):
+    """An entity that resembles another.
+
+    Args:
+        entity: the one that was asked about, by its label.
+        other: the one that resembles it.
+        name: the other's readable name, if it has one.
+        rank: 1 for the one that resembles it most.
+        similarity: see :func:`emugraph.similarity.most_similar`.
+    """
+
+    entity: str
+    other: str
+    name: str | None
+    rank: int
+    similarity: float
+
+
 def asked_part(question: Question) -> Part:
     """What a question asks for. Raises InputError if that is nothing or several things."""
     if len(question) != 3:

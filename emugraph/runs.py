@@ -13,6 +13,8 @@ from typing import Any
 import torch
 
 from emugraph.calibration import Calibration
+from emugraph.embedding_files import read_embeddings
+from emugraph.embeddings import start_from
 from emugraph.environment import choose_device
 from emugraph.errors import EmugraphError, InputError
 from emugraph.folder import CALIBRATION, FIGURES, RunFolder
@@ -82,6 +84,7 @@ def train(
     device: str = "auto",
     checkpoints: Checkpoints | None = None,
     callbacks: Iterable[Callback] = (),
+    init_from: str | Path | None = None,
     **changes: Any,
 ) -> Run:
     """Train a model and evaluate its best weights on validation and test.
@@ -96,6 +99,8 @@ def train(
         device: "auto", "cpu" or "cuda".
         checkpoints: when to write down where the run stands; None for every five minutes.
         callbacks: see :class:`Callback`.
+        init_from: embeddings to start from, where labels are the same: a run's folder, or a file of
+            :func:`emugraph.embedding_files.read_embeddings`. What has none starts at random.
         changes: settings that differ from the preset or the defaults, by name: see :class:`emugraph.Settings`.
 
     Returns:
@@ -118,14 +123,19 @@ def train(
         raise InputError(f"{kg.name} has no training triples")
     path = Path(output) if output is not None else default_folder(kg, settings)
     check_new(path)
-    config = Config(kg.name, settings, checkpoints or Checkpoints())
+    config = Config(kg.name, settings, checkpoints or Checkpoints(), None if init_from is None else str(init_from))
     trainer = _build(kg, settings, chosen)
+    if init_from is not None:
+        trainer.started_from = start_from(trainer.model, kg, read_embeddings(Path(init_from)))
     with RunFolder.create(path) as folder:
         write_graph(folder, kg)
         write_environment(folder, chosen)
         write_config(folder, config)
     with folder.lock():
-        return _run(Session(trainer, folder, config.checkpoints, tuple(callbacks)))
+        session = Session(trainer, folder, config.checkpoints, tuple(callbacks))
+        if init_from is not None:
+            session.checkpoint()  # so that a resumed run needs it no more
+        return _run(session)
 
 
 def load(path: str | Path, *, device: str = "auto") -> Run:

@@ -59,6 +59,8 @@ class Config:
     dataset: str
     settings: Settings
     checkpoints: Checkpoints
+    init_from: str | None = None
+    """Where the embeddings that it started from were, for the record."""
 
 
 def write_config(folder: RunFolder, config: Config) -> None:
@@ -70,6 +72,8 @@ def write_config(folder: RunFolder, config: Config) -> None:
         "settings": config.settings.to_toml(),
         "checkpoints": checkpoints,
     }
+    if config.init_from is not None:
+        values["init_from"] = config.init_from
     folder.write_text(CONFIG, toml.dumps(values))
 
 
@@ -85,7 +89,8 @@ def read_config(folder: RunFolder) -> Config:
     settings = Settings.create(values["settings"], source=str(path))
     checkpoints = values.get("checkpoints", {})
     try:
-        return Config(str(values.get("dataset", "graph")), settings, Checkpoints(**checkpoints))
+        init_from = values.get("init_from")
+        return Config(str(values.get("dataset", "graph")), settings, Checkpoints(**checkpoints), init_from)
     except (TypeError, InputError) as error:
         raise EmugraphError(f"{path} is damaged: checkpoints: {error}") from error
 

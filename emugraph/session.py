@@ -132,7 +132,7 @@ class Session:
             try:
                 self._train(stopping)
                 if self._last != self.trainer.step_count:
-                    self._checkpoint()
+                    self.checkpoint()
                 stopping.now(self._interrupted)
                 return self._finish()
             except EmugraphError as error:
@@ -150,10 +150,10 @@ class Session:
             if trainer.step_count % settings.valid_every == 0 or trainer.step_count == settings.steps:
                 self._validate()
             if stopping.asked is not None:
-                self._checkpoint()
+                self.checkpoint()
                 raise self._interrupted(stopping.asked)
             if self._due():
-                self._checkpoint()
+                self.checkpoint()
 
     # ---------------------------------------------------------------- validation
 
@@ -214,7 +214,8 @@ class Session:
             return True
         return every.minutes > 0 and time.monotonic() - self._written >= 60 * every.minutes
 
-    def _checkpoint(self) -> None:
+    def checkpoint(self) -> None:
+        """Write down where training stands."""
         self.trainer.check_finite()
         step = self.trainer.step_count
         write_checkpoint(self.folder, step, self.state_dict(), self.checkpoints.keep)
@@ -268,7 +269,7 @@ class Session:
             self.since_best, self.stopped = int(state["since_best"]), bool(state["stopped"])
             self._losses.copy_(same_shape(state["losses"], self._losses, "losses"))
             self._steps, self._seconds = int(state["loss_steps"]), float(state["seconds"])
-            if self.best_step == self.trainer.step_count:
+            if self.best_step and self.best_step == self.trainer.step_count:
                 self.best = self._weights()
             elif self.best_step:
                 best, weights = part_of(state, "best"), self.trainer.model.state_dict()

@@ -20,7 +20,7 @@ def table_format(path: Path) -> str:
         raise InputError(f"the name of {path} does not say its format; end it in {', '.join(FORMATS)}")
     found = FORMATS[path.suffix.lower()]
     if found == "parquet":
-        _pyarrow()
+        pyarrow()
     return found
 
 
@@ -41,12 +41,12 @@ def write_table(path: Path, rows: Iterable[tuple[Any, ...]], kind: type[tuple[An
     form, columns = table_format(path), _columns(kind)
     with replacing(path) as temporary:
         if form == "parquet":
-            pyarrow = _pyarrow()
-            types = {str: pyarrow.string(), int: pyarrow.int64(), float: pyarrow.float64()}
-            schema = pyarrow.schema([(name, types[column]) for name, column in columns.items()])
+            arrow = pyarrow()
+            types = {str: arrow.string(), int: arrow.int64(), float: arrow.float64()}
+            schema = arrow.schema([(name, types[column]) for name, column in columns.items()])
             values = list(zip(*rows, strict=True)) or [()] * len(columns)
-            arrays = [pyarrow.array(list(v), type=field.type) for v, field in zip(values, schema, strict=True)]
-            pyarrow.parquet.write_table(pyarrow.table(arrays, schema=schema), temporary)
+            arrays = [arrow.array(list(v), type=field.type) for v, field in zip(values, schema, strict=True)]
+            arrow.parquet.write_table(arrow.table(arrays, schema=schema), temporary)
             return
         with temporary.open("w", encoding="utf-8", newline="") as file:
             if form == "jsonl":
@@ -77,8 +77,10 @@ def _tsv(value: Any, path: Path) -> str:
     return text
 
 
-def _pyarrow() -> Any:
+def pyarrow() -> Any:
+    """The module, with its part for parquet. Raises InputError if it is not installed."""
     try:
+        import pyarrow
         import pyarrow.parquet
     except ImportError as error:
         raise InputError("pyarrow is not installed; pip install 'emugraph[parquet]'") from error

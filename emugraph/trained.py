@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -13,14 +13,19 @@ from torch import Tensor
 from emugraph.calibration import Calibration, fit, reliability
 from emugraph.classification import choose_thresholds, classify
 from emugraph.completion import find_triples
+from emugraph.embeddings import PARTS, Table, attach, tables_of
 from emugraph.errors import InputError
 from emugraph.evaluation import Evaluator, summarize
 from emugraph.graph import KnowledgeGraph
 from emugraph.models import SIDES, Model
 from emugraph.prediction import COLUMN, Answers, Part, Predictor
-from emugraph.questions import Entity, NewTriple, Prediction, Question, asked_part
+from emugraph.questions import Entity, NewTriple, Prediction, Question, Similar, asked_part
 from emugraph.rankings import Rankings
 from emugraph.reading import SPLITS
+from emugraph.similarity import most_similar
+
+if TYPE_CHECKING:
+    import dgl
 
 
 class TrainedModel:
@@ -242,6 +247,66 @@ class TrainedModel:
             NewTriple(entities[h], self.kg.relations[r], entities[t], names[h], names[t], score, of_tail, of_head)
             for (h, r, t), score, of_tail, of_head in zip(*columns, strict=True)
         ]
+
+    # ---------------------------------------------------------------- embeddings
+
+    def similar(self, entities: Entity | Sequence[Entity], k: int = 10, *, measure: str = "cosine") -> list[Similar]:
+        """The k entities that resemble each entity most, one after the other.
+
+        Args:
+            entities: one or several.
+            k: how many for each.
+            measure: "cosine" or "model"; see :func:`emugraph.similarity.most_similar`.
+
+        Raises:
+            InputError: an unknown entity or measure.
+        """
+        several = [entities] if isinstance(entities, str | int) else entities
+        ids = [_id(entity, self.kg.entity_id, self.kg.num_entities) for entity in several]
+        found = most_similar(self.model, torch.tensor(ids, dtype=torch.int64), k, measure)
+        labels, names = self.kg.entities, self._names
+        return [
+            Similar(labels[i], labels[other], names[other], rank, similarity)
+            for i, others, similarities in zip(ids, *(part.tolist() for part in found), strict=True)
+            for rank, (other, similarity) in enumerate(zip(others, similarities, strict=True), start=1)
+        ]
+
+    def embeddings(self, part: str = "entities") -> Table:
+        """The embeddings of "entities" or "relations" with their labels, a copy: ``.rows`` (a tensor), ``.numpy()``,
+        ``.to_pandas()``. What a row holds: :mod:`emugraph.embeddings`.
+
+        Raises:
+            InputError: an unknown part.
+        """
+        if part not in PARTS:
+            raise InputError(f"unknown part {part!r}; known: {', '.join(PARTS)}")
+        return tables_of(self.model, self.kg)[part]
+
+    def attach(
+        self,
+        graph: dgl.DGLGraph,
+        nodes: Sequence[Entity | None] | Tensor | None = None,
+        *,
+        field: str = "embedding",
+        ntype: str | None = None,
+    ) -> dgl.DGLGraph:
+        """Put the entities' embeddings into a DGL graph's node data, in the order of its nodes, float32 (nodes, w).
+
+        Args:
+            graph: a homogeneous graph or a heterograph; changed in place.
+            nodes: the entity of each node, by label or id, None or -1 where it is none; labels that are no entity's
+                count as such. None: what a subgraph of DGL's says (``dgl.NID``), or the entities in their order.
+            field: the name in ``ndata``. Where some nodes are no entity, they have zeros, and ``field + "_known"``
+                says which are (bool).
+            ntype: the type of nodes, for a heterograph; by default "entity", or the only one.
+
+        Returns:
+            the graph.
+
+        Raises:
+            InputError: the nodes are not as many as the graph's, an id is out of range, or there is no such type.
+        """
+        return attach(self.model.entities.detach(), self.kg, graph, nodes, field, ntype)
 
     # ---------------------------------------------------------------- probabilities
 

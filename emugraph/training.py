@@ -35,6 +35,8 @@ class Trainer:
         self.settings = settings
         self.device = device
         self.step_count = 0
+        self.started_from: dict[str, int] | None = None
+        """How many entities and relations began with embeddings that existed, if any were given."""
         self.generator = torch.Generator().manual_seed(settings.seed)
         self.device_generator = torch.Generator(device).manual_seed(settings.seed)
         self.model: Model = model_class(settings.model)(
