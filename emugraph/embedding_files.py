@@ -147,7 +147,7 @@ def read_embeddings(path: Path) -> dict[str, Table]:
 
 def _read_npz(path: Path) -> dict[str, Table]:
     try:
-        with np.load(io.BytesIO(read_bounded(path, None)), allow_pickle=False) as arrays:
+        with np.load(io.BytesIO(read_bounded(path, None))) as arrays:  # loads no pickles by itself
             return {
                 part: Table(arrays[f"{part}_labels"].tolist(), torch.from_numpy(arrays[part].astype(np.float32)))
                 for part in PARTS
