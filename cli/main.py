@@ -8,7 +8,21 @@ from typing import Annotated
 import typer
 
 from emugraph._version import __version__
-from emugraph.cli import datasets, evaluate, export, info, neighbors, output, predict, reproduce, resume, similar, train
+from emugraph.cli import (
+    analyze,
+    datasets,
+    evaluate,
+    export,
+    info,
+    neighbors,
+    output,
+    predict,
+    report,
+    reproduce,
+    resume,
+    similar,
+    train,
+)
 
 app = typer.Typer(
     help="Link prediction on knowledge graphs with hard negatives by embedding mutation.\n\n"
@@ -24,6 +38,8 @@ app.command("compare")(evaluate.compare)
 app.command("predict")(predict.predict)
 app.command("similar")(similar.similar)
 app.command("export")(export.export)
+app.command("report")(report.report)
+app.add_typer(analyze.app, name="analyze")
 app.add_typer(datasets.app, name="datasets")
 app.add_typer(neighbors.app, name="neighbors")
 app.command("reproduce")(reproduce.reproduce)

@@ -128,8 +128,8 @@ class TrainedModel:
 
         thresholds = None
         if valid_negatives is not None:
-            thresholds = choose_thresholds(*scored(self._some("valid"), self._triples(valid_negatives)))
-        return classify(*scored(self._some(split), self._triples(negatives)), thresholds)
+            thresholds = choose_thresholds(*scored(self._some("valid"), self.ids_of(valid_negatives)))
+        return classify(*scored(self._some(split), self.ids_of(negatives)), thresholds)
 
     def _some(self, split: str) -> Tensor:
         """The triples of a split. Raises InputError if there are none."""
@@ -150,7 +150,7 @@ class TrainedModel:
         Raises:
             InputError: an unknown label, or ids that are not the graph's.
         """
-        return self.model.score_triples(self._triples(triples).to(self.device)).cpu()
+        return self.model.score_triples(self.ids_of(triples).to(self.device)).cpu()
 
     def predict_tails(
         self, heads: Entity | Sequence[Entity], relations: Entity | Sequence[Entity], k: int = 10, **options: Any
@@ -337,8 +337,8 @@ class TrainedModel:
 
     # ---------------------------------------------------------------- labels
 
-    def _triples(self, triples: Tensor | Iterable[tuple[Entity, Entity, Entity]]) -> Tensor:
-        """Triples by ids, int64 (n, 3)."""
+    def ids_of(self, triples: Tensor | Iterable[tuple[Entity, Entity, Entity]]) -> Tensor:
+        """Triples by ids, int64 (n, 3). Raises InputError for an unknown label, or ids that are not the graph's."""
         if isinstance(triples, Tensor):
             return self.kg.checked(triples)
         return torch.tensor([self._ids(*triple) for triple in triples], dtype=torch.int64).view(-1, 3)

@@ -1,0 +1,150 @@
+"""``emugraph analyze``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emugraph.cli.output import guarded, note, print_json, print_table
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+app = typer.Typer(help="What negatives look like: the figures of the EMU paper.", no_args_is_help=True)
+
+RunFolder = Annotated[Path, typer.Argument(help="The folder that training wrote.")]
+Rate = Annotated[float, typer.Option("--mutation-rate", help="Share of components that EMU takes from the positive.")]
+Hops = Annotated[int, typer.Option("--hops", help="How far SANS's negatives may be.")]
+Seed = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Draw it: .png, .svg or .pdf.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
+
+
+@app.command("similarity")
+@guarded
+def similarity(
+    run: RunFolder,
+    positives: Annotated[int, typer.Option("--positives", min=1, help="Triples to look at.")] = 1000,
+    negatives: Annotated[int, typer.Option("--negatives", min=1, help="Negatives of each.")] = 64,
+    mutation_rate: Rate = 0.6,
+    hops: Hops = 2,
+    seed: Seed = 0,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """How near negatives are to their positive, by cosine: uniform, SANS, EMU and MIXUP (Figure 4).
+
+    Example: emugraph analyze similarity runs/my-run -o similarity.png
+    """
+    import emugraph
+    from emugraph.analysis import negative_similarities
+    from emugraph.analysis.negatives import TITLES
+
+    _check(output)
+    opened = emugraph.load(run, device="cpu")
+    found = negative_similarities(
+        opened, positives=positives, k=negatives, mutation_rate=mutation_rate, hops=hops, seed=seed
+    )
+    _picture("draw_similarities", found, output)
+    summary = found.summary()
+    if json:
+        print_json({"run": str(run), "cosine": summary})
+        return
+    rows = [[TITLES[kind], *(f"{value:.3f}" for value in figures.values())] for kind, figures in summary.items()]
+    print_table(f"{opened.kg.name}, cosine with the true tail", ["", *next(iter(summary.values()))], rows)
+
+
+@app.command("pca")
+@guarded
+def pca(
+    run: RunFolder,
+    head: Annotated[str | None, typer.Option("--head", help="The positive's head.", show_default=False)] = None,
+    relation: Annotated[str | None, typer.Option("--relation", help="Its relation.", show_default=False)] = None,
+    tail: Annotated[str | None, typer.Option("--tail", help="Its tail.", show_default=False)] = None,
+    negatives: Annotated[int, typer.Option("--negatives", min=2, help="Negatives to draw.")] = 500,
+    mutation_rate: Rate = 0.6,
+    hops: Hops = 2,
+    seed: Seed = 0,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """How negatives lie around one positive, and how round their cloud is (Figure 5).
+
+    Without a triple, one whose head and relation have most tails is taken.
+
+    Example: emugraph analyze pca runs/my-run -o pca.png
+    """
+    import emugraph
+    from emugraph.analysis import negative_clouds
+    from emugraph.analysis.negatives import TITLES
+    from emugraph.errors import InputError
+
+    _check(output)
+    given = [part for part in (head, relation, tail) if part is not None]
+    if len(given) not in (0, 3):
+        raise InputError("give --head, --relation and --tail, or none of them")
+    opened = emugraph.load(run, device="cpu")
+    found = negative_clouds(
+        opened, (given[0], given[1], given[2]) if given else None, k=negatives,
+        mutation_rate=mutation_rate, hops=hops, seed=seed,
+    )  # fmt: skip
+    _picture("draw_clouds", found, output)
+    kg = opened.kg
+    h, r, t = found.triple
+    if json:
+        triple = [kg.entities[h], kg.relations[r], kg.entities[t]]
+        print_json({"run": str(run), "triple": triple, "tails": len(found.tails), "measures": found.measures})
+        return
+    rows = [[TITLES[kind], f"{m['isotropy']:.3f}", f"{m['distance']:.3f}"] for kind, m in found.measures.items()]
+    print_table(f"{kg.name}, negatives around 100 positives", ["", "isotropy", "distance"], rows)
+    note(f"drawn around: {kg.display(h)}, {kg.relations[r]}, {kg.display(t)}")
+
+
+@app.command("bars")
+@guarded
+def bars(
+    results: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Files of results. [default: benchmarks/results/*.jsonl]", show_default=False),
+    ] = None,
+    dim: Annotated[int, typer.Option("--dim", help="Dimension.")] = 100,
+    output: Output = None,
+    json: Json = False,
+) -> None:
+    """MRR per model, sampler and method, from measured results (Figure 3).
+
+    Example: emugraph analyze bars -o bars.png
+    """
+    from emugraph.analysis import read_bars
+    from emugraph.reproduction.experiments import FILES
+
+    _check(output)
+    found = read_bars(results or [Path("benchmarks/results") / name for name in FILES], dim)
+    _picture("draw_bars", found, output)
+    if json:
+        print_json({"dim": dim, "mrr": found.values})
+        return
+    for dataset, series in found.values.items():
+        models = list(dict.fromkeys(model for values in series.values() for model in values))
+        rows = [[name, *(f"{v[m]:.4f}" if m in v else "" for m in models)] for name, v in series.items()]
+        print_table(f"{dataset}, d = {dim}, test MRR", ["", *models], rows)
+
+
+def _check(output: Path | None) -> None:
+    if output is not None:
+        from emugraph.analysis.figures import check_picture
+
+        check_picture(output)
+
+
+def _picture(drawn: str, found: Any, output: Path | None) -> None:
+    """Draw what was found, if that is asked for."""
+    if output is None:
+        return
+    from emugraph.analysis import figures
+
+    figure: Figure = getattr(figures, drawn)(found)
+    figures.save(figure, output)
+    note(f"drawn: {output}")

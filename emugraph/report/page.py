@@ -1,0 +1,89 @@
+"""A report as HTML: pictures as SVG inside it, nothing from elsewhere."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jinja2
+from markupsafe import Markup
+
+from emugraph._version import __version__
+from emugraph.analysis import figures
+from emugraph.files import write_text
+from emugraph.report.contents import RELATIONS, Contents, Described, collect
+from emugraph.runs import Run
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+def write_report(
+    runs: Sequence[Run], path: str | Path, *, split: str = "test", advance: Callable[[int], None] | None = None
+) -> None:
+    """Write a report on runs of one graph: one HTML file, which needs no network.
+
+    Args:
+        runs: of one graph; the map, the similarities and the examples are the first's.
+        path: the file.
+        split: the split that is ranked.
+        advance: called with the number of rankings done since the last call; there are 2n for each run.
+
+    Raises:
+        InputError: no runs, runs of different graphs, an empty split, or matplotlib is not installed.
+        EmugraphError: the file cannot be written.
+    """
+    figures.new_figure()  # so that a missing library shows before anything is ranked
+    write_text(Path(path), render(collect(runs, split=split, advance=advance)))
+
+
+def render(contents: Contents) -> str:
+    """The HTML of a report."""
+    loader = jinja2.PackageLoader("emugraph.report", "")
+    environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    return environment.get_template("report.html").render(
+        contents=contents,
+        colors=figures.COLORS,
+        version=__version__,
+        differing=_differing(contents.runs),
+        curves=_svg(_curves(contents.runs)) if any(run.curve for run in contents.runs) else None,
+        losses=_svg(_losses(contents.runs)) if any(run.losses for run in contents.runs) else None,
+        bars=_bars(contents.runs),
+        similarities=_svg(figures.draw_similarities(contents.similarities)),
+    )
+
+
+def _differing(runs: list[Described]) -> set[str]:
+    """The settings in which the runs differ."""
+    return {name for name in runs[0].settings if len({str(run.settings.get(name)) for run in runs}) > 1}
+
+
+def _curves(runs: list[Described]) -> Figure:
+    return figures.draw_curves({run.name: run.curve for run in runs if run.curve}, "step", "validation MRR")
+
+
+def _losses(runs: list[Described]) -> Figure:
+    return figures.draw_curves({run.name: run.losses for run in runs if run.losses}, "step", "training loss")
+
+
+def _bars(runs: list[Described]) -> list[tuple[int, dict[str, Any]]]:
+    """The relations that have most triples, and their places among the groups, which are the same for all runs."""
+    rows = list(enumerate(runs[0].groups))[1:]
+    return sorted(rows, key=lambda row: -row[1]["triples"])[:RELATIONS]
+
+
+def _svg(figure: Figure) -> Markup:
+    """A picture as an element of HTML, whose text stays text."""
+    from matplotlib import rc_context
+
+    with rc_context({"svg.fonttype": "none"}), io.StringIO() as file:
+        figure.savefig(file, format="svg", metadata={"Date": None})
+        text = file.getvalue()
+    text = text[text.index("<svg") :]
+    text = re.sub(r"<metadata>.*?</metadata>", "", text, count=1, flags=re.DOTALL)
+    opening, rest = text.split(">", 1)
+    opening = re.sub(r' (width|height)="[^"]*"', "", opening)  # the page says how wide; the shape stays
+    return Markup(f'{opening} aria-hidden="true">{rest}')
