@@ -44,8 +44,9 @@ def train(
         Path | None,
         typer.Option(
             "--config",
+            "--preset",
             "-c",
-            help="A TOML file of settings, or a run's config.toml; options on the line win.",
+            help="A TOML file of settings, one of emugraph tune, or a run's config.toml; options on the line win.",
             show_default=False,
         ),
     ] = None,

@@ -170,7 +170,8 @@ class Settings(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> dict[str, Any]:
-        """The settings in a TOML file or a run's config.toml, checked, without defaults for those it leaves out."""
+        """The settings in a TOML file, a tuned preset or a run's config.toml, checked, without defaults for those it
+        leaves out."""
         values = toml.read(path)
         if isinstance(values.get("settings"), dict):  # a run's, which is complete: what TOML leaves out is None there
             absent = {name: None for name, field in cls.model_fields.items() if field.default is None}

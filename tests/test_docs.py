@@ -21,5 +21,6 @@ def test_each_module_has_its_page() -> None:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 def test_the_examples_of_a_page_run(page: Path) -> None:
     namespace: dict[str, object] = {}
-    assert "assert" in (code := "".join(blocks(page)))
+    code = "".join(blocks(page))
+    assert "assert" in code
     exec(compile(code, str(page), "exec"), namespace)

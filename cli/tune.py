@@ -1,0 +1,106 @@
+"""``emugraph tune``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from emugraph.cli.options import with_settings
+from emugraph.cli.output import code_of, fail, guarded, note, print_json, print_table
+
+if TYPE_CHECKING:
+    import optuna
+
+
+@guarded
+@with_settings
+def tune(
+    dataset: Annotated[str, typer.Argument(help="A data set's name, a folder with train/valid/test files, or a file.")],
+    changes: dict[str, Any],
+    model: Annotated[
+        str, typer.Option("--model", "-m", help="Score function: transe, transe-l2, distmult, complex or rotate.")
+    ] = "transe",
+    emu: Annotated[bool, typer.Option("--emu/--no-emu", help="Embedding mutation, or plain cross entropy.")] = True,
+    trials: Annotated[int, typer.Option("--trials", "-n", help="How many in all, those in the storage included.")] = 20,
+    storage: Annotated[
+        str | None,
+        typer.Option("--storage", help="Keep the study, as sqlite:///study.db, to go on with or to share."),
+    ] = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="The study's. [default: of data set, model and method]", show_default=False),
+    ] = None,
+    search_seed: Annotated[int, typer.Option("--search-seed", help="Seed of the search.")] = 0,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="Write the best settings as a preset (.toml).", show_default=False),
+    ] = None,
+    plots: Annotated[
+        Path | None, typer.Option("--plots", help="Draw the study into this folder.", show_default=False)
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option("--split", help="For one file: shares of train, valid, test, as 0.8,0.1,0.1.", show_default=False),
+    ] = None,
+    device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
+    json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
+) -> None:
+    """Search for good settings by validation MRR, and write them as a preset.
+
+    Settings that are given are kept; the others that matter are searched.
+
+    Example: emugraph tune wn18rr --model complex --trials 20 --storage sqlite:///study.db -o preset.toml
+    """
+    import emugraph
+    from emugraph.analysis.figures import new_figure
+    from emugraph.cli.progress import prepare
+    from emugraph.tuning import tune as search
+    from emugraph.tuning_plots import write_plots
+
+    if plots is not None:
+        new_figure()  # so that a missing library shows before any trial
+    kg = emugraph.load_dataset(dataset, split=split, seed=changes.get("seed", 0))
+    note(f"{kg!r}")
+    prepare()
+    try:
+        found = search(
+            kg, model, trials=trials, emu=emu, storage=storage, name=name, device=device, seed=search_seed,
+            on_trial=_say, **changes,
+        )  # fmt: skip
+    except KeyboardInterrupt as error:
+        go_on = "the same command goes on" if storage is not None else "with --storage, the same command would go on"
+        fail(f"stopped; {go_on}", code_of(error))
+    settings = found.settings.to_toml()
+    if output is not None:
+        found.write(output, " ".join(["emugraph", *sys.argv[1:]]))
+        note(f"the best settings: {output}; train with: emugraph train {dataset} --preset {output}")
+    if plots is not None:
+        note(f"drawn: {', '.join(str(path) for path in write_plots(found.study, plots))}")
+    if json:
+        print_json(
+            {"dataset": kg.name, "study": found.study.study_name, "measured": found.measured, "settings": settings}
+        )
+        return
+    rows = [
+        [setting, f"{value:.4g}" if isinstance(value, float) else str(value)] for setting, value in settings.items()
+    ]
+    print_table(f"{kg.name}, {model}, validation MRR {found.measured['valid_mrr']:.4f}", ["", ""], rows)
+
+
+def _say(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+    """A line about a trial that has ended."""
+    done = [other for other in study.get_trials(deepcopy=False) if other.state.name == "COMPLETE"]
+    best = f"best {study.best_value:.4f}" if done else "none complete yet"
+    state = trial.state.name
+    if state == "COMPLETE":
+        came = f"valid MRR {trial.value:.4f} ({best})"
+    elif state == "PRUNED":
+        came = f"ended early at step {max(trial.intermediate_values, default=0):,} ({best})"
+    else:
+        came = f"failed: {trial.user_attrs.get('error', 'stopped')}"
+    values = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in trial.params.items())
+    seconds = 0 if trial.duration is None else trial.duration.total_seconds()
+    note(f"trial {trial.number + 1}: {came}, {seconds:.0f} s, {values}")
