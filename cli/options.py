@@ -22,6 +22,11 @@ CheckpointSteps = Annotated[
 ]
 KeepCheckpoints = Annotated[int, typer.Option(help="How many checkpoints to keep, the latest ones.")]
 
+Track = Annotated[
+    list[str] | None,
+    typer.Option("--track", help="Report to tensorboard, mlflow, wandb or csv too; may be repeated."),
+]
+
 SKIPPED = {"model"}  # commands name it themselves
 
 

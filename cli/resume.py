@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from emugraph.cli.options import Track
 from emugraph.cli.output import guarded, note, print_run
 
 
@@ -17,6 +18,7 @@ def resume(
         int | None,
         typer.Option(help="Steps of the whole run, more than before. [default: as many]", show_default=False),
     ] = None,
+    track: Track = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
@@ -31,14 +33,16 @@ def resume(
     from emugraph.environment import choose_device
     from emugraph.folder import RunFolder
     from emugraph.saving import environment_changes
+    from emugraph.trackers import build_trackers
 
+    trackers = build_trackers(track or ())
     changes = environment_changes(RunFolder.open(run), choose_device(device))
     if changes:
         note(f"since the run began, {'; '.join(changes)}: its last digits may differ from those of an unbroken run")
     prepare()
     progress = TrainingProgress()
     try:
-        resumed = emugraph.resume(run, steps=steps, device=device, callbacks=[progress])
+        resumed = emugraph.resume(run, steps=steps, device=device, callbacks=[progress, *trackers])
     finally:
         progress.close()
     print_run(resumed, json)

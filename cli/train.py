@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from emugraph.cli.options import CheckpointMinutes, CheckpointSteps, KeepCheckpoints, with_settings
+from emugraph.cli.options import CheckpointMinutes, CheckpointSteps, KeepCheckpoints, Track, with_settings
 from emugraph.cli.output import guarded, note, print_run
 
 
@@ -66,6 +66,7 @@ def train(
     checkpoint_minutes: CheckpointMinutes = 5.0,
     checkpoint_steps: CheckpointSteps = None,
     keep_checkpoints: KeepCheckpoints = 2,
+    track: Track = None,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train a model and print its test figures.
@@ -80,6 +81,7 @@ def train(
     from emugraph.runs import check_new
     from emugraph.sampling.configured import needed_neighborhoods
     from emugraph.settings import Settings
+    from emugraph.trackers import build_trackers
     from emugraph.training import resolve_settings
 
     if output is not None:
@@ -92,6 +94,7 @@ def train(
             read.pop("sharing", None)
         changes = {**read, **changes}
     name = model if model is not None else changes.get("model", "transe")
+    trackers = build_trackers(track or ())
     checkpoints = emugraph.Checkpoints(checkpoint_minutes, checkpoint_steps, keep_checkpoints)
     Settings.create({**changes, "model": name})  # so that a mistake shows before any data is read
     kg = emugraph.load_dataset(dataset, split=split, seed=changes.get("seed", 0))
@@ -114,7 +117,7 @@ def train(
             output=output,
             device=device,
             checkpoints=checkpoints,
-            callbacks=[progress],
+            callbacks=[progress, *trackers],
             init_from=init_from,
         )
     finally:

@@ -233,12 +233,16 @@ def _build(kg: KnowledgeGraph, settings: Settings, device: torch.device) -> Trai
 
 def _run(session: Session) -> Run:
     trainer = session.trainer
-    with _explain_lack_of_memory("--negatives, --batch-size or --dim"):
-        figures = session.run()
-    run = Run(session.folder.path, trainer.kg, trainer.settings, trainer.model, figures)
-    write_calibrations(session.folder, run.calibrations)
-    for callback in session.callbacks:
-        callback.on_end(run)
+    try:
+        with _explain_lack_of_memory("--negatives, --batch-size or --dim"):
+            figures = session.run()
+        run = Run(session.folder.path, trainer.kg, trainer.settings, trainer.model, figures)
+        write_calibrations(session.folder, run.calibrations)
+        for callback in session.callbacks:
+            callback.on_end(run)
+    finally:
+        for callback in session.callbacks:
+            callback.on_exit()
     return run
 
 

@@ -62,6 +62,9 @@ class Callback:
     def on_end(self, run: Run) -> None:
         """After the final figures."""
 
+    def on_exit(self) -> None:
+        """At the very end, also of a run that was interrupted or failed, or did not even start."""
+
 
 class Session:
     """Runs a trainer to its end.
