@@ -41,13 +41,15 @@ def similarity(
     import emugraph
     from emugraph.analysis import negative_similarities
     from emugraph.analysis.negatives import TITLES
+    from emugraph.cli.progress import busy
 
     _check(output)
-    opened = emugraph.load(run, device="cpu")
-    found = negative_similarities(
-        opened, positives=positives, k=negatives, mutation_rate=mutation_rate, hops=hops, seed=seed
-    )
-    _picture("draw_similarities", found, output)
+    with busy("drawing negatives"):
+        opened = emugraph.load(run, device="cpu")
+        found = negative_similarities(
+            opened, positives=positives, k=negatives, mutation_rate=mutation_rate, hops=hops, seed=seed
+        )
+        _picture("draw_similarities", found, output)
     summary = found.summary()
     if json:
         print_json({"run": str(run), "cosine": summary})
@@ -79,18 +81,20 @@ def pca(
     import emugraph
     from emugraph.analysis import negative_clouds
     from emugraph.analysis.negatives import TITLES
+    from emugraph.cli.progress import busy
     from emugraph.errors import InputError
 
     _check(output)
     given = [part for part in (head, relation, tail) if part is not None]
     if len(given) not in (0, 3):
         raise InputError("give --head, --relation and --tail, or none of them")
-    opened = emugraph.load(run, device="cpu")
-    found = negative_clouds(
-        opened, (given[0], given[1], given[2]) if given else None, k=negatives,
-        mutation_rate=mutation_rate, hops=hops, seed=seed,
-    )  # fmt: skip
-    _picture("draw_clouds", found, output)
+    with busy("drawing negatives"):
+        opened = emugraph.load(run, device="cpu")
+        found = negative_clouds(
+            opened, (given[0], given[1], given[2]) if given else None, k=negatives,
+            mutation_rate=mutation_rate, hops=hops, seed=seed,
+        )  # fmt: skip
+        _picture("draw_clouds", found, output)
     kg = opened.kg
     h, r, t = found.triple
     if json:

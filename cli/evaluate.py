@@ -113,7 +113,10 @@ def _groups(run: Run, split: str, by: str, raw: bool, said: dict[str, Any], titl
 
 
 def _reliability(run: Run, split: str, said: dict[str, Any], json: bool) -> None:
-    figures = run.reliability(split)
+    from emugraph.cli.progress import busy
+
+    with busy("ranking"):
+        figures = run.reliability(split)
     if json:
         print_json({**said, **figures})
         return

@@ -32,6 +32,7 @@ def export(
     Example: emugraph export runs/my-run --format parquet -o embeddings.parquet
     """
     import emugraph
+    from emugraph.cli.progress import busy
     from emugraph.embedding_files import WRITERS, write_embeddings
 
     if format not in WRITERS:
@@ -39,9 +40,10 @@ def export(
     path = output if output is not None else Path(run.resolve().name + WRITERS[format])
     if path.exists() and not force:
         raise InputError(f"{path} already exists; choose another file with --output, or replace it with --force")
-    opened = emugraph.load(run, device="cpu")
-    tables = {name: opened.embeddings(name) for name in dict.fromkeys((part, "entities", "relations"))}
-    write_embeddings(path, tables, format, part)
+    with busy(f"writing {path}"):
+        opened = emugraph.load(run, device="cpu")
+        tables = {name: opened.embeddings(name) for name in dict.fromkeys((part, "entities", "relations"))}
+        write_embeddings(path, tables, format, part)
     shapes = {name: list(table.rows.shape) for name, table in tables.items()}
     if json:
         print_json({"run": str(run), "path": str(path), "format": format, "shapes": shapes})

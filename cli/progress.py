@@ -128,3 +128,13 @@ def counting(what: str, total: int) -> Iterator[Callable[[int], None]]:
     ) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.advance(task, done)
+
+
+@contextmanager
+def busy(what: str) -> Iterator[None]:
+    """A sign on a terminal that something is going on whose end cannot be told."""
+    if not stderr.is_terminal:
+        yield
+        return
+    with stderr.status(what):
+        yield
