@@ -57,7 +57,7 @@ def predict(
     Example: emugraph predict runs/my-run --head 02084071 --relation _hypernym --new-only
     """
     import emugraph
-    from emugraph.cli.progress import counting
+    from emugraph.cli.progress import counting, prepare
     from emugraph.questions import NewTriple, Prediction, read_questions
     from emugraph.tables import table_format, write_table
 
@@ -73,6 +73,7 @@ def predict(
     if output is not None:
         table_format(output)
     asked = read_questions(questions) if questions is not None else [(head, relation, tail)]
+    prepare()
     opened = emugraph.load(run, device=device)
     rows: list[Prediction] | list[NewTriple]
     if top is not None:

@@ -69,7 +69,7 @@ def find_triples(
         for block in predictor.blocks(every, "tail"):
             heads = block.questions[:, 0]
             as_head = _head_scores(predictor, block.questions, block.scores)
-            sums = block.scores - block.totals[:, None] + as_head - of_tail  # (b, N)
+            sums = (block.scores - block.totals[:, None]).add_(as_head).sub_(of_tail)  # (b, N)
             for split in SPLITS[1:]:
                 sums[predictor.answers_of(split, "tail", block.questions)] = -torch.inf
             if relation not in loops:
@@ -92,7 +92,7 @@ def _head_scores(predictor: Predictor, questions: Tensor, scores: Tensor) -> Ten
         return scores
     relations = questions[:1, 1].expand(len(model.entities))
     query = model.ask(torch.arange(len(model.entities), device=scores.device), relations, "head")  # (N, w)
-    return model.score(query, model.entity_rows(questions[:, 0])).T
+    return model.score(query, model.entity_rows(questions[:, 0])).T.contiguous()  # to be read row by row
 
 
 class _Best:
