@@ -27,8 +27,9 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, TypeVar
 
 import filelock
 from pydantic import TypeAdapter, ValidationError
@@ -48,6 +49,7 @@ CALIBRATION = "calibration.json"
 _LARGEST_MANIFEST = 1 << 20
 _LARGEST_CONFIG = 1 << 20
 _READS = 100
+T = TypeVar("T")
 _GIVE = "give the folder that training wrote"
 _FILES = TypeAdapter(dict[str, list[Sums]])
 _CHECKPOINT = re.compile(r"checkpoints/step-(\d{1,12})\.safetensors")
@@ -122,9 +124,36 @@ class RunFolder:
         Raises:
             EmugraphError: the file is missing, too large, or not what was written.
         """
+        def content_of(path: Path) -> tuple[bytes, Sums]:
+            content = read_bounded(path, largest)
+            return content, Sums.of(content)
+
+        return self._sound(name, content_of)
+
+    def use(self, name: str, read: Callable[[Path], T], largest: int | None = None) -> T:
+        """What ``read`` makes of a file's path, after the file was found to be as it was written, without holding its
+        content in memory.
+
+        Args:
+            name: the file.
+            read: takes the path; called again where another process has replaced the file meanwhile.
+            largest: bytes that it may have; None for any number.
+
+        Raises:
+            EmugraphError: the file is missing, too large, or not what was written.
+        """
+        while True:
+            found = self._sound(name, partial(_stat_and_sums, largest=largest))
+            used = read(self.path / name)
+            with contextlib.suppress(OSError):
+                if os.path.samestat(found, (self.path / name).stat()):
+                    return used
+
+    def _sound(self, name: str, read: Callable[[Path], tuple[T, Sums]]) -> T:
+        """What ``read`` gives, together with sums that the manifest allows."""
         path = self.path / name
         if self._files is None:
-            return read_bounded(path, largest)
+            return read(path)[0]
         for _ in range(_READS):
             if name not in self._files:
                 raise EmugraphError(f"{path} is missing: {MANIFEST} does not list it")
@@ -134,9 +163,9 @@ class RunFolder:
             except OSError as error:
                 raise EmugraphError(f"cannot read {path}: {error.strerror}") from error
             if any(size == sums.size for sums in allowed):
-                content = read_bounded(path, largest)
-                if Sums.of(content) in allowed:
-                    return content
+                found, sums = read(path)
+                if sums in allowed:
+                    return found
             # Whoever replaces a file lists it first: if the manifest is as it was, the file is not what was written.
             self._files, before = _read_manifest(self.path), self._files
             if self._files == before:
@@ -260,18 +289,29 @@ def read_bounded(path: Path, largest: int | None) -> bytes:
     Raises:
         EmugraphError: it cannot be read, or is larger.
     """
-    largest = usable_memory() // 4 if largest is None else largest
+    with _opened(path, usable_memory() // 4 if largest is None else largest) as file:
+        return file.read(os.fstat(file.fileno()).st_size)
+
+
+def _stat_and_sums(path: Path, largest: int | None) -> tuple[os.stat_result, Sums]:
+    with _opened(path, largest) as file:
+        return os.fstat(file.fileno()), Sums.of_stream(file)
+
+
+@contextmanager
+def _opened(path: Path, largest: int | None) -> Iterator[BinaryIO]:
+    """A file to be read. Raises EmugraphError if it cannot be, or has more bytes than ``largest``."""
     try:
         # Without waiting, should it be a pipe; and all is asked of the open file, since the name may change its file.
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
             found = os.fstat(file.fileno())
             if not stat.S_ISREG(found.st_mode):
                 raise EmugraphError(f"cannot read {path}: it is not a file")
-            if found.st_size > largest:
+            if largest is not None and found.st_size > largest:
                 raise EmugraphError(
                     f"{path} is damaged: it is larger than the {format_bytes(largest)} that it may have"
                 )
-            return file.read(found.st_size)
+            yield file
     except OSError as error:
         raise EmugraphError(f"cannot read {path}: {error.strerror}") from error
 

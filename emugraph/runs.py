@@ -32,7 +32,6 @@ from emugraph.saving import (
     write_config,
     write_environment,
     write_graph,
-    write_weights,
 )
 from emugraph.session import Callback, Session
 from emugraph.settings import Settings
@@ -211,8 +210,8 @@ def resume(
         for name in (FIGURES, CALIBRATION):
             folder.remove(name)
         folder.cut_log(session.trainer.step_count)
-        if session.best:
-            write_weights(folder, session.best)
+        if found is not None:
+            session.put_back_best(state)
         return _run(session)
 
 

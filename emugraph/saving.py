@@ -19,7 +19,7 @@ from emugraph.models import Model, model_class
 from emugraph.reading import SPLITS
 from emugraph.settings import Settings
 from emugraph.state import State
-from emugraph.tensors import nbytes, tensors_of, values_of, write_tensors
+from emugraph.tensors import all_finite, map_tensors, map_values, nbytes, tensors_of, write_tensors
 from emugraph.vocabulary import Vocabulary
 
 _HEADER = 1 << 16
@@ -159,6 +159,11 @@ def write_weights(folder: RunFolder, weights: dict[str, Tensor]) -> None:
     folder.write(WEIGHTS, lambda path: write_tensors(path, weights))
 
 
+def read_weights(folder: RunFolder) -> dict[str, Tensor]:
+    """A model's weights, mapped into memory. Raises EmugraphError, naming the file, if they are damaged."""
+    return folder.use(WEIGHTS, map_tensors)
+
+
 def read_model(folder: RunFolder, kg: KnowledgeGraph, settings: Settings) -> Model:
     """A model with the weights of a run.
 
@@ -180,11 +185,11 @@ def read_model(folder: RunFolder, kg: KnowledgeGraph, settings: Settings) -> Mod
     size = path.stat().st_size
     if size > largest:
         raise EmugraphError(f"{path} has {format_bytes(size)}; what {CONFIG} asks for takes {format_bytes(largest)}")
-    weights = tensors_of(folder.read(WEIGHTS, largest), path)
+    weights = folder.use(WEIGHTS, map_tensors, largest)
     found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
     if found != expected:
         raise EmugraphError(f"{path} holds {found}; {CONFIG} asks for {expected}")
-    if not all(tensor.dtype == torch.float32 and tensor.isfinite().all() for tensor in weights.values()):
+    if not all(tensor.dtype == torch.float32 and all_finite(tensor) for tensor in weights.values()):
         raise EmugraphError(f"{path} is damaged: not all its numbers are finite float32")
     model.load_state_dict(weights, assign=True)
     return model
@@ -227,10 +232,8 @@ def read_checkpoint(folder: RunFolder) -> tuple[str, State] | None:
     if not found:
         return None
     name = found[0][1]
-    path = folder.path / name
     try:
-        content = folder.read(name)
-        return name, {**values_of(content, path), **tensors_of(content, path)}
+        return name, folder.use(name, lambda path: {**map_values(path), **map_tensors(path)})
     except EmugraphError as error:
         before = f"step {found[1][0]:,}" if len(found) > 1 else "its beginning"
         raise EmugraphError(f"{error}. Delete it to go on from {before}") from error

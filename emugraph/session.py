@@ -16,7 +16,7 @@ from torch import Tensor
 from emugraph.errors import DivergedError, EmugraphError
 from emugraph.evaluation import Evaluator
 from emugraph.folder import FIGURES, RunFolder
-from emugraph.saving import Checkpoints, fingerprint, write_checkpoint, write_weights
+from emugraph.saving import Checkpoints, fingerprint, read_weights, write_checkpoint, write_weights
 from emugraph.state import State, part_of, same_shape, taken_over, under
 from emugraph.training import Trainer
 
@@ -85,7 +85,6 @@ class Session:
         self.callbacks = callbacks
         self.evaluator = Evaluator(trainer.kg, trainer.device)
         self.valid = self._validation_triples()
-        self.best: dict[str, Tensor] = {}
         self.best_mrr = -1.0
         self.best_step = 0
         self.since_best = 0
@@ -183,21 +182,17 @@ class Session:
             callback.on_validation(trainer, figures, better)
 
     def _keep(self) -> None:
-        """Keep the weights as they are now, in memory and in the run's folder."""
-        self.best = self._weights()
+        """Keep the weights as they are now in the run's folder, and not in memory a second time."""
         self.best_step = self.trainer.step_count
-        write_weights(self.folder, self.best)
-
-    def _weights(self) -> dict[str, Tensor]:
-        """A copy of the weights as they are now."""
-        return {name: tensor.detach().clone() for name, tensor in self.trainer.model.state_dict().items()}
+        write_weights(self.folder, self.trainer.model.state_dict())
 
     def _log(self, **record: Any) -> None:
         self.folder.append_log({"step": self.trainer.step_count, "seconds": round(self.seconds, 2), **record})
 
     def _finish(self) -> dict[str, Any]:
         trainer = self.trainer
-        trainer.model.load_state_dict(self.best)
+        if self.best_step != trainer.step_count:  # else they are the model's
+            trainer.model.load_state_dict(read_weights(self.folder))
         figures: dict[str, Any] = {
             "seconds": round(self.seconds, 1),
             "steps": trainer.step_count,
@@ -253,8 +248,8 @@ class Session:
             "seconds": self.seconds,
         }
         state |= under("trainer", self.trainer.state_dict())
-        if self.best_step != self.trainer.step_count:  # else they are the weights
-            state |= under("best", self.best)
+        if self.best_step not in (0, self.trainer.step_count):  # else there are none, or they are the model's
+            state |= under("best", read_weights(self.folder))
         return state
 
     def load(self, state: State) -> None:
@@ -272,15 +267,24 @@ class Session:
             self.since_best, self.stopped = int(state["since_best"]), bool(state["stopped"])
             self._losses.copy_(same_shape(state["losses"], self._losses, "losses"))
             self._steps, self._seconds = int(state["loss_steps"]), float(state["seconds"])
-            if self.best_step and self.best_step == self.trainer.step_count:
-                self.best = self._weights()
-            elif self.best_step:
-                best, weights = part_of(state, "best"), self.trainer.model.state_dict()
-                self.best = {name: same_shape(best[name], tensor, name) for name, tensor in weights.items()}
+            self._best_of(state)
             longer = state["settings"]["steps"] < self.trainer.settings.steps
         self._last = self.trainer.step_count
         if longer:
             self.stopped, self.since_best = False, 0  # more steps were asked for: patience begins anew
+
+
+    def put_back_best(self, state: State) -> None:
+        """Have the best weights of a loaded state in the run's folder, where those of a later step may be."""
+        if self.best_step:
+            write_weights(self.folder, self._best_of(state))
+
+    def _best_of(self, state: State) -> dict[str, Tensor]:
+        weights = self.trainer.model.state_dict()
+        if self.best_step in (0, self.trainer.step_count):
+            return weights
+        best = part_of(state, "best")
+        return {name: same_shape(best[name], tensor, name) for name, tensor in weights.items()}
 
 
 def _fixed(settings: dict[str, Any]) -> dict[str, Any]:

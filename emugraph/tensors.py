@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors.torch import load, load_file, save_file
 from torch import Tensor
 
 from emugraph.errors import EmugraphError
 
 _VALUES = "values"
+_BLOCK = 1 << 24  # numbers
+_LARGEST_HEADER = 100_000_000  # of the format
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor], values: Mapping[str, Any] | None = None) -> None:
@@ -45,6 +47,23 @@ def tensors_of(content: bytes, path: Path) -> dict[str, Tensor]:
     return tensors
 
 
+def map_tensors(path: Path) -> dict[str, Tensor]:
+    """The tensors of a file, mapped into memory: a page is read when it is looked at. What is written to them stays
+    in memory, and the file as it was. Raises EmugraphError, naming the path, if it is damaged."""
+    try:
+        tensors: dict[str, Tensor] = load_file(path)
+    except (SafetensorError, ValueError, KeyError, RuntimeError, OverflowError, OSError) as error:
+        raise EmugraphError(f"{path} is damaged: {error}") from error
+    return tensors
+
+
+def map_values(path: Path) -> dict[str, Any]:
+    """The plain values of a file, as :func:`values_of`; its tensors are not read."""
+    with path.open("rb") as file:
+        size = file.read(8)
+        return values_of(size + file.read(min(int.from_bytes(size, "little"), _LARGEST_HEADER)), path)
+
+
 def values_of(content: bytes, path: Path) -> dict[str, Any]:
     """The plain values in a file's content. Raises EmugraphError, naming the path, if there are none."""
     try:
@@ -55,6 +74,11 @@ def values_of(content: bytes, path: Path) -> dict[str, Any]:
     if not isinstance(values, dict):
         raise EmugraphError(f"{path} is damaged: what is beside its tensors is {values!r:.50}")
     return values
+
+
+def all_finite(tensor: Tensor) -> bool:
+    """Whether all numbers of a tensor are finite, without an array of its size."""
+    return all(bool(part.isfinite().all()) for part in tensor.split(max(1, _BLOCK // max(1, tensor[:1].numel()))))
 
 
 def nbytes(tensors: Mapping[str, Tensor]) -> int:
