@@ -18,6 +18,7 @@ from rich.table import Table
 from emugraph.errors import EmugraphError
 
 if TYPE_CHECKING:
+    from emugraph.profiling import Profile
     from emugraph.runs import Run
 
 debug = False
@@ -88,6 +89,10 @@ def print_json(value: Any) -> None:
 def print_table(title: str, columns: list[str], rows: list[list[str]], texts: int = 1) -> None:
     """Print a table on standard output; with column names, all but the first ``texts`` columns are numbers, to the
     right."""
+    stdout.print(_table(title, columns, rows, texts))
+
+
+def _table(title: str, columns: list[str], rows: list[list[str]], texts: int) -> Table:
     table = Table(title=escape(title), title_justify="left", show_header=any(columns))
     for number, column in enumerate(columns):
         if number < texts or not any(columns):
@@ -96,7 +101,7 @@ def print_table(title: str, columns: list[str], rows: list[list[str]], texts: in
             table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*(escape(cell) for cell in row))
-    stdout.print(table)
+    return table
 
 
 def print_figures(title: str, figures: dict[str, Any]) -> None:
@@ -120,6 +125,20 @@ def print_run(run: Run, json: bool) -> None:
             title = f"{run.kg.name}, {label}, filtered, {run.figures[name]['triples']:,} triples"
             print_figures(title, run.figures[name])
     note(f"best weights of step {run.figures['best_step']:,}, {run.figures['seconds']:.0f} s, in {run.path}")
+
+
+def print_profile(profile: Profile, steps: int) -> None:
+    """Print where the time of a run of so many steps went, as a table on standard error."""
+    from emugraph.environment import format_bytes
+
+    rows = [
+        [part.name, f"{part.seconds:.2f}", f"{part.share:.1%}", f"{1000 * part.seconds / steps:.3f}"]
+        for part in profile.parts
+    ]
+    rows.append(["in all", f"{profile.total:.2f}", "100.0%", f"{1000 * profile.total / steps:.3f}"])
+    stderr.print(_table("where the time went", ["part", "seconds", "share", "ms a step"], rows, 1))
+    memory = ", ".join(f"{format_bytes(count)} on {device}" for device, count in profile.peak_memory.items())
+    note(f"memory at most: {memory}")
 
 
 def _cells(figures: dict[str, float], names: list[str]) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from emugraph.cli.options import CheckpointMinutes, CheckpointSteps, KeepCheckpoints, Track, with_settings
-from emugraph.cli.output import guarded, note, print_run
+from emugraph.cli.output import guarded, note, print_profile, print_run
 
 
 @guarded
@@ -67,6 +67,7 @@ def train(
     checkpoint_steps: CheckpointSteps = None,
     keep_checkpoints: KeepCheckpoints = 2,
     track: Track = None,
+    profile: Annotated[bool, typer.Option("--profile", help="Print where the time went, and the memory.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
     """Train a model and print its test figures.
@@ -78,6 +79,7 @@ def train(
     import emugraph
     from emugraph.cli.neighbors import with_progress
     from emugraph.cli.progress import TrainingProgress, prepare
+    from emugraph.profiling import Profile
     from emugraph.runs import check_new
     from emugraph.sampling.configured import needed_neighborhoods
     from emugraph.settings import Settings
@@ -110,6 +112,7 @@ def train(
     for needed in needed_neighborhoods(settings):
         with_progress(kg, **needed)
     progress = TrainingProgress()
+    profiles = [Profile()] if profile else []
     try:
         run = emugraph.train(
             kg,
@@ -117,9 +120,11 @@ def train(
             output=output,
             device=device,
             checkpoints=checkpoints,
-            callbacks=[progress, *trackers],
+            callbacks=[progress, *trackers, *profiles],
             init_from=init_from,
         )
     finally:
         progress.close()
+    for measured in profiles:
+        print_profile(measured, run.figures["steps"])
     print_run(run, json)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from emugraph._dgl import dgl
     from emugraph.evaluation import evaluate
     from emugraph.graph import KnowledgeGraph, load_dataset
+    from emugraph.profiling import Profile
     from emugraph.runs import Run, load, resume, train
     from emugraph.saving import Checkpoints
     from emugraph.session import Callback, Interrupted
@@ -36,6 +37,7 @@ __all__ = [
     "InputError",
     "Interrupted",
     "KnowledgeGraph",
+    "Profile",
     "Run",
     "Settings",
     "TrainedModel",
@@ -54,6 +56,7 @@ _HOME = {
     "Checkpoints": "saving",
     "Interrupted": "session",
     "KnowledgeGraph": "graph",
+    "Profile": "profiling",
     "Run": "runs",
     "Settings": "settings",
     "TrainedModel": "trained",

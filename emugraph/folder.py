@@ -124,6 +124,7 @@ class RunFolder:
         Raises:
             EmugraphError: the file is missing, too large, or not what was written.
         """
+
         def content_of(path: Path) -> tuple[bytes, Sums]:
             content = read_bounded(path, largest)
             return content, Sums.of(content)

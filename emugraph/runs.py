@@ -236,7 +236,8 @@ def _run(session: Session) -> Run:
         with _explain_lack_of_memory("--negatives, --batch-size or --dim"):
             figures = session.run()
         run = Run(session.folder.path, trainer.kg, trainer.settings, trainer.model, figures)
-        write_calibrations(session.folder, run.calibrations)
+        with trainer.section("calibration"):
+            write_calibrations(session.folder, run.calibrations)
         for callback in session.callbacks:
             callback.on_end(run)
     finally:

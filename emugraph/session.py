@@ -166,11 +166,13 @@ class Session:
         self._log(type="training", loss=self._losses.item() / self._steps, learning_rate=trainer.learning_rate)
         self._losses.zero_()
         self._steps = 0
-        trainer.finish()
+        with trainer.section("validation"):
+            trainer.finish()
         if not len(self.valid):
             self._keep()
             return
-        figures = self.evaluator.evaluate(trainer.model, self.valid)
+        with trainer.section("validation"):
+            figures = self.evaluator.evaluate(trainer.model, self.valid)
         better = figures["mrr"] > self.best_mrr
         if better:
             self.best_mrr = figures["mrr"]
@@ -184,7 +186,8 @@ class Session:
     def _keep(self) -> None:
         """Keep the weights as they are now in the run's folder, and not in memory a second time."""
         self.best_step = self.trainer.step_count
-        write_weights(self.folder, self.trainer.model.state_dict())
+        with self.trainer.section("writing"):
+            write_weights(self.folder, self.trainer.model.state_dict())
 
     def _log(self, **record: Any) -> None:
         self.folder.append_log({"step": self.trainer.step_count, "seconds": round(self.seconds, 2), **record})
@@ -200,7 +203,8 @@ class Session:
         }
         for split in ("valid", "test"):
             if len(trainer.kg.triples(split)):
-                figures[split] = self.evaluator.evaluate(trainer.model, split)
+                with trainer.section("final figures"):
+                    figures[split] = self.evaluator.evaluate(trainer.model, split)
         self.folder.write_json(FIGURES, figures)
         return figures
 
@@ -216,7 +220,8 @@ class Session:
         """Write down where training stands."""
         self.trainer.check_finite()
         step = self.trainer.step_count
-        write_checkpoint(self.folder, step, self.state_dict(), self.checkpoints.keep)
+        with self.trainer.section("writing"):
+            write_checkpoint(self.folder, step, self.state_dict(), self.checkpoints.keep)
         self._last, self._written = step, time.monotonic()
         for callback in self.callbacks:
             callback.on_checkpoint(self.trainer, self.folder.path)
@@ -272,7 +277,6 @@ class Session:
         self._last = self.trainer.step_count
         if longer:
             self.stopped, self.since_best = False, 0  # more steps were asked for: patience begins anew
-
 
     def put_back_best(self, state: State) -> None:
         """Have the best weights of a loaded state in the run's folder, where those of a later step may be."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -52,6 +53,8 @@ class Trainer:
         self.batches = build_batches(train, settings, self.sampler, self.generator)
         self.objective = build_objective(settings)
         self.optimizer = build_optimizer(self.model, settings)
+        self.section: Callable[[str], AbstractContextManager[None]] = _untimed
+        """What each part of a step runs in; :class:`emugraph.Profile` puts a clock there."""
         self._unsound = torch.zeros((), dtype=torch.bool, device=device)
 
     @property
@@ -73,21 +76,25 @@ class Trainer:
                 looking at a number waits for the device, it is raised up to 100 steps later, and by
                 :meth:`check_finite`.
         """
-        epoch = self.batches.epoch
-        triples, side = self.batches.next()
-        if self.batches.epoch > epoch:
-            self.sampler.on_epoch(self.batches.epoch)
-        negatives = self.sampler.sample(triples, side, self.device_generator)
-        self.sampler.on_step(triples, side, self.score, self.device_generator)
+        with self.section("batch"):
+            epoch = self.batches.epoch
+            triples, side = self.batches.next()
+        with self.section("negatives"):
+            if self.batches.epoch > epoch:
+                self.sampler.on_epoch(self.batches.epoch)
+            negatives = self.sampler.sample(triples, side, self.device_generator)
+            self.sampler.on_step(triples, side, self.score, self.device_generator)
         for group in self.optimizer.param_groups:
             group["lr"] = self.learning_rate
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(triples, negatives, side)
-        loss.backward()
-        self._unsound |= ~_all_finite(loss, self.model.parameters())
-        if self.device.type == "cpu" or self.step_count % 100 == 0:
-            self.check_finite()
-        self.optimizer.step()
+        with self.section("backward"):
+            loss.backward()
+        with self.section("optimizer"):
+            self._unsound |= ~_all_finite(loss, self.model.parameters())
+            if self.device.type == "cpu" or self.step_count % 100 == 0:
+                self.check_finite()
+            self.optimizer.step()
         self.step_count += 1
         return loss.detach()
 
@@ -96,25 +103,28 @@ class Trainer:
         model, size = self.model, len(triples)
         known, true = (triples[:, 0], triples[:, 2]) if side == "tail" else (triples[:, 2], triples[:, 0])
         index = None
-        if negatives.ndim == 2:
-            negatives, index = distinct(negatives, self.kg.num_entities)
-        # One look-up for all entities of the step, so that there is one gradient for the table and not three.
-        relations, asked = model.directed(triples[:, 1], side)
-        rows, relation_rows = self._look_up(torch.cat([known, true, negatives]), relations)
-        known_rows, true_rows, negative_rows = rows.split([size, size, len(negatives)])
-        query = model.query(known_rows, relation_rows, asked)
-        positive = model.score_each(query, true_rows)
-        plain, mixed = negative_scores(
-            model, query, true_rows, negative_rows, self.settings, self.device_generator, index
-        )
-        loss = self.objective(positive, mixed, plain)
-        if self.settings.regularization:
-            if self.settings.penalty == "query":
-                penalized = [query, true_rows]
-            else:
-                penalized = [known_rows, true_rows, *([relation_rows] if model.penalized_relations else [])]
-            penalty = sum(power_penalty(rows, self.settings.regularization_power) for rows in penalized)
-            loss = loss + self.settings.regularization * penalty
+        with self.section("look-up"):
+            if negatives.ndim == 2:
+                negatives, index = distinct(negatives, self.kg.num_entities)
+            # One look-up for all entities of the step, so that there is one gradient for the table and not three.
+            relations, asked = model.directed(triples[:, 1], side)
+            rows, relation_rows = self._look_up(torch.cat([known, true, negatives]), relations)
+            known_rows, true_rows, negative_rows = rows.split([size, size, len(negatives)])
+        with self.section("scores"):
+            query = model.query(known_rows, relation_rows, asked)
+            positive = model.score_each(query, true_rows)
+            plain, mixed = negative_scores(
+                model, query, true_rows, negative_rows, self.settings, self.device_generator, index
+            )
+        with self.section("loss"):
+            loss = self.objective(positive, mixed, plain)
+            if self.settings.regularization:
+                if self.settings.penalty == "query":
+                    penalized = [query, true_rows]
+                else:
+                    penalized = [known_rows, true_rows, *([relation_rows] if model.penalized_relations else [])]
+                penalty = sum(power_penalty(rows, self.settings.regularization_power) for rows in penalized)
+                loss = loss + self.settings.regularization * penalty
         return loss
 
     @torch.no_grad()
@@ -215,6 +225,13 @@ class Trainer:
         self.step_count = step_count
 
 
+_NOTHING: AbstractContextManager[None] = nullcontext()
+
+
+def _untimed(part: str) -> AbstractContextManager[None]:
+    return _NOTHING
+
+
 def _all_finite(loss: Tensor, parameters: Iterable[Tensor]) -> Tensor:
     """Whether the loss and all gradients are finite, a scalar; a sum beyond all floats counts as not."""
     total = loss.detach()
@@ -225,11 +242,17 @@ def _all_finite(loss: Tensor, parameters: Iterable[Tensor]) -> Tensor:
     return total.isfinite()
 
 
+_FEW = 32
+"""One id in so many: from there on, looking through all of them takes longer than sorting these."""
+
+
 def distinct(ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """The distinct ids among some of 0..count - 1, ascending, and for each of the given ones its place among them.
 
-    As ``torch.unique`` does, without sorting.
+    As ``torch.unique`` does, without sorting where the ids are not few among all.
     """
+    if count > _FEW * ids.numel():
+        return torch.unique(ids, return_inverse=True)
     places = torch.zeros(count, dtype=torch.int64, device=ids.device)
     places[ids.flatten()] = 1
     found = places.nonzero()[:, 0]
