@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emugraph.cli.output import guarded, note, print_json, print_table
+from emugraph.cli.options import Force
+from emugraph.cli.output import check_output, guarded, note, print_json, print_table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +33,7 @@ def similarity(
     hops: Hops = 2,
     seed: Seed = 0,
     output: Output = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """How near negatives are to their positive, by cosine: uniform, SANS, EMU and MIXUP (Figure 4).
@@ -43,7 +45,7 @@ def similarity(
     from emugraph.analysis.negatives import TITLES
     from emugraph.cli.progress import busy
 
-    _check(output)
+    _check(output, force)
     with busy("drawing negatives"):
         opened = emugraph.load(run, device="cpu")
         found = negative_similarities(
@@ -70,6 +72,7 @@ def pca(
     hops: Hops = 2,
     seed: Seed = 0,
     output: Output = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """How negatives lie around one positive, and how round their cloud is (Figure 5).
@@ -84,7 +87,7 @@ def pca(
     from emugraph.cli.progress import busy
     from emugraph.errors import InputError
 
-    _check(output)
+    _check(output, force)
     given = [part for part in (head, relation, tail) if part is not None]
     if len(given) not in (0, 3):
         raise InputError("give --head, --relation and --tail, or none of them")
@@ -115,6 +118,7 @@ def bars(
     ] = None,
     dim: Annotated[int, typer.Option("--dim", help="Dimension.")] = 100,
     output: Output = None,
+    force: Force = False,
     json: Json = False,
 ) -> None:
     """MRR per model, sampler and method, from measured results (Figure 3).
@@ -124,7 +128,7 @@ def bars(
     from emugraph.analysis import read_bars
     from emugraph.reproduction.experiments import FILES
 
-    _check(output)
+    _check(output, force)
     found = read_bars(results or [Path("benchmarks/results") / name for name in FILES], dim)
     _picture("draw_bars", found, output)
     if json:
@@ -136,7 +140,8 @@ def bars(
         print_table(f"{dataset}, d = {dim}, test MRR", ["", *models], rows)
 
 
-def _check(output: Path | None) -> None:
+def _check(output: Path | None, force: bool) -> None:
+    check_output(output, force)
     if output is not None:
         from emugraph.analysis.figures import check_picture
 

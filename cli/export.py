@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from emugraph.cli.output import guarded, note, print_json
+from emugraph.cli.options import Force
+from emugraph.cli.output import check_output, guarded, note, print_json
 from emugraph.errors import InputError
 
 
@@ -24,7 +25,7 @@ def export(
         Path | None,
         typer.Option("--output", "-o", help="The file. [default: the run's name and the format]", show_default=False),
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that exists.")] = False,
+    force: Force = False,
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
     """Write a run's embeddings with their labels to a file.
@@ -38,8 +39,10 @@ def export(
     if format not in WRITERS:
         raise InputError(f"unknown format {format!r}; known: {', '.join(WRITERS)}")
     path = output if output is not None else Path(run.resolve().name + WRITERS[format])
-    if path.exists() and not force:
-        raise InputError(f"{path} already exists; choose another file with --output, or replace it with --force")
+    if path.suffix in WRITERS.values() and path.suffix != WRITERS[format]:
+        raise InputError(f"{path} is named as another format than {format}; name it {path.stem}{WRITERS[format]}")
+    if format != "projector" or not force:
+        check_output(path, force)
     with busy(f"writing {path}"):
         opened = emugraph.load(run, device="cpu")
         tables = {name: opened.embeddings(name) for name in dict.fromkeys((part, "entities", "relations"))}

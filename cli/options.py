@@ -27,6 +27,8 @@ Track = Annotated[
     typer.Option("--track", help="Report to tensorboard, mlflow, wandb or csv too; may be repeated."),
 ]
 
+Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
+
 SKIPPED = {"model"}  # commands name it themselves
 
 

@@ -8,6 +8,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import typer
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from emugraph.errors import EmugraphError
+from emugraph.errors import EmugraphError, InputError
 
 if TYPE_CHECKING:
     from emugraph.profiling import Profile
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 debug = False
 """Whether errors show their traceback; set by the option ``--debug``."""
 
-stdout = Console(highlight=False)
+stdout = Console(highlight=False, width=None if sys.stdout.isatty() else 1000)  # no lines broken in a pipe or file
 stderr = Console(stderr=True, highlight=False)
 
 
@@ -76,6 +77,16 @@ def fail(message: str, exit_code: int) -> None:
 def note(message: str) -> None:
     """Print a line about what is going on, on standard error."""
     stderr.print(escape(message), soft_wrap=True)
+
+
+def check_output(path: Path | None, force: bool) -> None:
+    """Raise InputError if a file cannot be written there: it exists and is not to be replaced, or is a folder."""
+    if path is None:
+        return
+    if path.is_dir():
+        raise InputError(f"{path} is a folder; choose a file with --output")
+    if path.exists() and not force:
+        raise InputError(f"{path} already exists; choose another file with --output, or replace it with --force")
 
 
 def print_json(value: Any) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emugraph.cli.output import guarded, note, print_json, print_table
+from emugraph.cli.options import Force
+from emugraph.cli.output import check_output, guarded, note, print_json, print_table
 from emugraph.errors import InputError
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ def predict(
         Path | None,
         typer.Option("--output", "-o", help="Write to a file: .tsv, .csv, .jsonl or .parquet.", show_default=False),
     ] = None,
+    force: Force = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
@@ -72,7 +74,10 @@ def predict(
         raise InputError("give two of --head, --relation and --tail, or --questions FILE, or --top N")
     if output is not None:
         table_format(output)
+    check_output(output, force)
     asked = read_questions(questions) if questions is not None else [(head, relation, tail)]
+    if not asked:
+        raise InputError(f"{questions} holds no questions")
     prepare()
     opened = emugraph.load(run, device=device)
     rows: list[Prediction] | list[NewTriple]

@@ -7,7 +7,9 @@ from typing import Annotated
 
 import typer
 
-from emugraph.cli.output import guarded, note
+from emugraph.cli.options import Force
+from emugraph.cli.output import check_output, guarded, note
+from emugraph.errors import InputError
 
 
 @guarded
@@ -15,6 +17,7 @@ def report(
     runs: Annotated[list[Path], typer.Argument(help="Folders of runs on one graph; the map is of the first.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The file.")] = Path("report.html"),
     split: Annotated[str, typer.Option("--split", help="train, valid or test.")] = "test",
+    force: Force = False,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
 ) -> None:
     """Write a report on one or more runs: one HTML file, to be looked at in a browser, without a network.
@@ -25,6 +28,9 @@ def report(
     from emugraph.cli.progress import counting
     from emugraph.report import write_report
 
+    if output.suffix.lower() not in (".html", ".htm"):
+        raise InputError(f"{output} is not named as an HTML file; name it {output.stem}.html")
+    check_output(output, force)
     opened = [emugraph.load(run, device=device) for run in runs]
     with counting("ranking", sum(2 * len(run.kg.triples(split)) for run in opened)) as advance:
         write_report(opened, output, split=split, advance=advance)

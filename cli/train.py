@@ -79,6 +79,7 @@ def train(
     import emugraph
     from emugraph.cli.neighbors import with_progress
     from emugraph.cli.progress import TrainingProgress, prepare
+    from emugraph.environment import choose_device
     from emugraph.profiling import Profile
     from emugraph.runs import check_new
     from emugraph.sampling.configured import needed_neighborhoods
@@ -98,6 +99,7 @@ def train(
     name = model if model is not None else changes.get("model", "transe")
     trackers = build_trackers(track or ())
     checkpoints = emugraph.Checkpoints(checkpoint_minutes, checkpoint_steps, keep_checkpoints)
+    choose_device(device)
     Settings.create({**changes, "model": name})  # so that a mistake shows before any data is read
     kg = emugraph.load_dataset(dataset, split=split, seed=changes.get("seed", 0))
     note(f"{kg!r}")

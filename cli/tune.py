@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from emugraph.cli.options import with_settings
-from emugraph.cli.output import code_of, fail, guarded, note, print_json, print_table
+from emugraph.cli.options import Force, with_settings
+from emugraph.cli.output import check_output, code_of, fail, guarded, note, print_json, print_table
 
 if TYPE_CHECKING:
     import optuna
@@ -38,6 +38,7 @@ def tune(
         Path | None,
         typer.Option("--output", "-o", help="Write the best settings as a preset (.toml).", show_default=False),
     ] = None,
+    force: Force = False,
     plots: Annotated[
         Path | None, typer.Option("--plots", help="Draw the study into this folder.", show_default=False)
     ] = None,
@@ -57,9 +58,15 @@ def tune(
     import emugraph
     from emugraph.analysis.figures import new_figure
     from emugraph.cli.progress import prepare
+    from emugraph.environment import choose_device
+    from emugraph.errors import InputError
     from emugraph.tuning import tune as search
     from emugraph.tuning_plots import write_plots
 
+    check_output(output, force)
+    if trials < 1:
+        raise InputError(f"{trials} trials were asked for; at least one is needed")
+    choose_device(device)
     if plots is not None:
         new_figure()  # so that a missing library shows before any trial
     kg = emugraph.load_dataset(dataset, split=split, seed=changes.get("seed", 0))
@@ -102,5 +109,5 @@ def _say(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
     else:
         came = f"failed: {trial.user_attrs.get('error', 'stopped')}"
     values = ", ".join(f"{k} {v:.3g}" if isinstance(v, float) else f"{k} {v}" for k, v in trial.params.items())
-    seconds = 0 if trial.duration is None else trial.duration.total_seconds()
+    seconds = trial.user_attrs.get("seconds", 0 if trial.duration is None else trial.duration.total_seconds())
     note(f"trial {trial.number + 1}: {came}, {seconds:.0f} s, {values}")

@@ -146,6 +146,8 @@ def read_embeddings(path: Path) -> dict[str, Table]:
 
 
 def _read_npz(path: Path) -> dict[str, Table]:
+    if not zipfile.is_zipfile(path):
+        raise EmugraphError(f"{path} is damaged, or no npz file")
     try:
         with np.load(io.BytesIO(read_bounded(path, None))) as arrays:  # loads no pickles by itself
             return {

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from emugraph.graph import KnowledgeGraph
 
 HITS = (1, 3, 10)
-SCORE_BYTES = 128 * 2**20
+SCORE_BYTES = 32 * 2**20
 """The block of scores that is in memory at one time; also the one bound that makes memory independent of N."""
 
 

@@ -141,8 +141,8 @@ class Predictor:
             InputError: see :meth:`blocks`; an unknown split; k below 1.
         """
         without = check_splits(without)
-        if k < 1:
-            raise InputError(f"{k} answers were asked for; at least one is needed")
+        if not isinstance(k, int) or k < 1:
+            raise InputError(f"{k!r} answers were asked for; at least one is needed")
         k = min(k, self.kg.num_relations if part == "relation" else self.kg.num_entities)
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for block in self.blocks(questions, part):

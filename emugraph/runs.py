@@ -278,4 +278,5 @@ def check_new(path: Path) -> None:
             f"{path} cannot be a run folder: {error.strerror}; choose another one with --output"
         ) from error
     if taken:
-        raise InputError(f"{path} already exists and is not empty; choose another folder with --output")
+        what = "is a file" if path.is_file() else "already exists and is not empty"
+        raise InputError(f"{path} {what}; choose another folder with --output")

@@ -341,7 +341,12 @@ class TrainedModel:
         """Triples by ids, int64 (n, 3). Raises InputError for an unknown label, or ids that are not the graph's."""
         if isinstance(triples, Tensor):
             return self.kg.checked(triples)
-        return torch.tensor([self._ids(*triple) for triple in triples], dtype=torch.int64).view(-1, 3)
+        ids = []
+        for triple in triples:
+            if isinstance(triple, str) or len(triple) != 3:
+                raise InputError(f"{triple!r:.80} is not head, relation and tail")
+            ids.append(self._ids(*triple))
+        return torch.tensor(ids, dtype=torch.int64).view(-1, 3)
 
     def _ids(self, head: Entity | None, relation: Entity | None, tail: Entity | None) -> tuple[int, int, int]:
         """Ids; 0 for None."""

@@ -204,7 +204,8 @@ def _open(library: Any, storage: str | None, name: str, seed: int) -> optuna.Stu
                 warnings.simplefilter("ignore", library.exceptions.ExperimentalWarning)  # signs of life are
                 kept = library.storages.RDBStorage(storage, heartbeat_interval=HEARTBEAT, grace_period=2 * HEARTBEAT)
         except Exception as error:  # of SQLAlchemy, for an address that it does not take or a file that is no database
-            raise InputError(f"{storage} cannot keep a study: {str(error).splitlines()[0]}") from error
+            hint = "" if "://" in storage else f"; for a file, give sqlite:///{storage}"
+            raise InputError(f"{storage} cannot keep a study: {str(error).splitlines()[0]}{hint}") from error
     study: optuna.Study = library.create_study(
         storage=kept,
         study_name=name,

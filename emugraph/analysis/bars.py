@@ -42,7 +42,8 @@ def read_bars(files: Iterable[Path], dim: int = 100) -> Bars:
             models = found.setdefault(title_of(cell.dataset), {}).setdefault(series, {})
             models.setdefault(title_of(cell.model), []).append(entry.result.mrr)
     if not found:
-        raise InputError(f"there are no results with d = {dim} in the files; measure some with: emugraph reproduce")
+        looked = ", ".join(map(str, files))
+        raise InputError(f"there are no results with d = {dim} in {looked}; measure some with: emugraph reproduce")
     means = {
         dataset: {
             name: {model: sum(values) / len(values) for model, values in sorted(models.items())}

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from emugraph._version import __version__
 from emugraph.analysis import figures
+from emugraph.analysis.negatives import TITLES
 from emugraph.files import write_text
 from emugraph.report.contents import RELATIONS, Contents, Described, collect
 from emugraph.runs import Run
@@ -44,9 +45,11 @@ def render(contents: Contents) -> str:
     """The HTML of a report."""
     loader = jinja2.PackageLoader("emugraph.report", "")
     environment = jinja2.Environment(loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True)
+    environment.filters |= {"setting": _setting, "machine": _machine}
     return environment.get_template("report.html").render(
         contents=contents,
         colors=figures.COLORS,
+        titles=TITLES,
         version=__version__,
         differing=_differing(contents.runs),
         curves=_svg(_curves(contents.runs)) if any(run.curve for run in contents.runs) else None,
@@ -54,6 +57,21 @@ def render(contents: Contents) -> str:
         bars=_bars(contents.runs),
         similarities=_svg(figures.draw_similarities(contents.similarities)),
     )
+
+
+def _setting(value: Any) -> str:
+    """A setting's value for a reader."""
+    if value is None or isinstance(value, bool):
+        return {None: "", True: "yes", False: "no"}[value]
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _machine(environment: dict[str, Any]) -> str:
+    """Versions and machine in a line."""
+    parts = [f"{name} {value}" for name, value in environment.get("versions", {}).items()]
+    for name, value in environment.get("machine", {}).items():
+        parts.append(f"{value} GiB of memory" if name == "memory_gib" else f"{name} {value}")
+    return "; ".join(parts)
 
 
 def _differing(runs: list[Described]) -> set[str]:

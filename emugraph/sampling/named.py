@@ -25,7 +25,7 @@ _PART = re.compile(r"\s*(?:(?P<share>(?:\d+\.?\d*|\.\d+)(?:e-?\d+)?)\s*\*)?\s*(?
 
 
 def parse(expression: str) -> list[tuple[float, str]]:
-    """The shares and names in an expression; a share that is left out is 1.
+    """The shares and names in an expression; a share is 1 where none is given.
 
     Raises:
         InputError: it is no such expression, or names a sampler that does not exist.
@@ -41,6 +41,8 @@ def parse(expression: str) -> list[tuple[float, str]]:
         if not 0 < share < math.inf:
             raise InputError(f"the share of the sampler {name!r} is {share:g}; it must be above 0")
         parts.append((share, name))
+    if len(parts) > 1 and "*" in expression and expression.count("*") != len(parts):
+        raise InputError(f"{expression!r} gives some of its samplers a share; give one to each, or to none")
     return parts
 
 

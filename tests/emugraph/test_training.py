@@ -114,10 +114,10 @@ def test_cached_negatives_score_higher_than_uniform_ones(grid: KnowledgeGraph) -
     assert trainer.score(triples, cached, "tail").mean() > trainer.score(triples, uniform, "tail").mean()
 
 
-@given(st.lists(st.integers(0, 9), max_size=30))
-def test_distinct_is_unique(ids: list[int]) -> None:
+@given(st.lists(st.integers(0, 9), max_size=30), st.sampled_from([10, 100_000]))
+def test_distinct_is_unique(ids: list[int], count: int) -> None:
     given_ids = torch.tensor(ids, dtype=torch.int64)
-    found, places = distinct(given_ids, 10)
+    found, places = distinct(given_ids, count)
     expected, inverse = torch.unique(given_ids, return_inverse=True)
     assert torch.equal(found, expected)
     assert torch.equal(places, inverse)
