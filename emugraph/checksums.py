@@ -48,11 +48,16 @@ class Sums(BaseModel):
     @classmethod
     def of_file(cls, path: Path) -> Sums:
         """The size and SHA-256 of a file's content. Raises OSError if it cannot be read."""
-        digest = hashlib.sha256()
         with path.open("rb") as stream:
-            for chunk in _chunks(stream):
-                digest.update(chunk)
-            return cls(size=stream.tell(), sha256=digest.hexdigest())
+            return cls.of_stream(stream)
+
+    @classmethod
+    def of_stream(cls, stream: BinaryIO) -> Sums:
+        """The size and SHA-256 of a stream from its beginning, which is where it stands, to its end."""
+        digest = hashlib.sha256()
+        for chunk in _chunks(stream):
+            digest.update(chunk)
+        return cls(size=stream.tell(), sha256=digest.hexdigest())
 
     def verify(self, path: Path) -> None:
         """Raise EmugraphError, naming the file and both sums, if a file's content is another or cannot be read."""

@@ -28,7 +28,7 @@ import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import filelock
 from pydantic import TypeAdapter, ValidationError
@@ -123,8 +123,29 @@ class RunFolder:
             EmugraphError: the file is missing, too large, or not what was written.
         """
         path = self.path / name
+        for allowed in self._allowed(name):
+            content = read_bounded(path, largest)
+            if allowed is None or Sums.of(content) in allowed:
+                return content
+        raise self._damaged(name)
+
+    @contextmanager
+    def opened(self, name: str) -> Iterator[BinaryIO]:
+        """A file to be read piece by piece, once all of it was found to be as it was written; see :meth:`read`."""
+        for allowed in self._allowed(name):
+            with _bounded(self.path / name, None) as file:
+                if allowed is None or Sums.of_stream(file) in allowed:
+                    file.seek(0)
+                    yield file
+                    return
+        raise self._damaged(name)
+
+    def _allowed(self, name: str) -> Iterator[list[Sums] | None]:
+        """The sums that a file may have, None for any; anew as long as the manifest changes meanwhile."""
         if self._files is None:
-            return read_bounded(path, largest)
+            yield None
+            return
+        path = self.path / name
         for _ in range(_READS):
             if name not in self._files:
                 raise EmugraphError(f"{path} is missing: {MANIFEST} does not list it")
@@ -134,14 +155,16 @@ class RunFolder:
             except OSError as error:
                 raise EmugraphError(f"cannot read {path}: {error.strerror}") from error
             if any(size == sums.size for sums in allowed):
-                content = read_bounded(path, largest)
-                if Sums.of(content) in allowed:
-                    return content
+                yield allowed
             # Whoever replaces a file lists it first: if the manifest is as it was, the file is not what was written.
             self._files, before = _read_manifest(self.path), self._files
             if self._files == before:
                 break
-        raise EmugraphError(f"{path} is damaged or another run's: {MANIFEST} says otherwise; restore it from a copy")
+
+    def _damaged(self, name: str) -> EmugraphError:
+        return EmugraphError(
+            f"{self.path / name} is damaged or another run's: {MANIFEST} says otherwise; restore it from a copy"
+        )
 
     def read_json(self, name: str) -> Any:
         """A JSON file's content. Raises EmugraphError, naming the file, if it is missing or damaged."""
@@ -260,6 +283,13 @@ def read_bounded(path: Path, largest: int | None) -> bytes:
     Raises:
         EmugraphError: it cannot be read, or is larger.
     """
+    with _bounded(path, largest) as file:
+        return file.read(os.fstat(file.fileno()).st_size)
+
+
+@contextmanager
+def _bounded(path: Path, largest: int | None) -> Iterator[BinaryIO]:
+    """A file, opened for reading; see :func:`read_bounded`."""
     largest = usable_memory() // 4 if largest is None else largest
     try:
         # Without waiting, should it be a pipe; and all is asked of the open file, since the name may change its file.
@@ -271,7 +301,7 @@ def read_bounded(path: Path, largest: int | None) -> bytes:
                 raise EmugraphError(
                     f"{path} is damaged: it is larger than the {format_bytes(largest)} that it may have"
                 )
-            return file.read(found.st_size)
+            yield file
     except OSError as error:
         raise EmugraphError(f"cannot read {path}: {error.strerror}") from error
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -12,6 +12,8 @@ import torch
 
 from emugraph import convert, reading
 from emugraph.errors import InputError
+from emugraph.labels import Labels
+from emugraph.lookup import Lookup
 from emugraph.reading import SPLITS, parse_fractions
 from emugraph.vocabulary import Vocabulary
 
@@ -39,7 +41,7 @@ class KnowledgeGraph:
         entity_names: a readable name for each entity (None where there is none), or None.
 
     Raises:
-        InputError: a tensor is not (n, 3), or an id is out of range.
+        InputError: a tensor is not (n, 3), an id is out of range, or a name is no text (a lone surrogate).
     """
 
     entities: Vocabulary
@@ -58,6 +60,8 @@ class KnowledgeGraph:
             setattr(self, split, self.checked(getattr(self, split), f"{split} triples"))
         if self.entity_names is not None and len(self.entity_names) != len(self.entities):
             raise InputError(f"{len(self.entity_names)} names were given for {len(self.entities)} entities")
+        if self.entity_names is not None and not isinstance(self.entity_names, Labels):
+            self.entity_names = Labels(self.entity_names, "name")
 
     def checked(self, triples: torch.Tensor, what: str = "triples") -> torch.Tensor:
         """Triples as int64 (n, 3), contiguous. Raises InputError if they are not ids of this graph."""
@@ -217,7 +221,7 @@ class KnowledgeGraph:
         found = self.entities.get(label)
         if found is not None:
             return found
-        named = self._ids_by_name.get(label, [])
+        named = self._by_name.all(label)
         if len(named) == 1:
             return named[0]
         if named:
@@ -226,12 +230,9 @@ class KnowledgeGraph:
         return self.entities.id(label)
 
     @cached_property
-    def _ids_by_name(self) -> Mapping[str, list[int]]:
-        ids: dict[str, list[int]] = {}
-        for i, name in enumerate(self.entity_names or ()):
-            if name is not None:
-                ids.setdefault(name, []).append(i)
-        return ids
+    def _by_name(self) -> Lookup:
+        names = self.entity_names or ()
+        return Lookup(names if isinstance(names, Labels) else Labels(names, "name"))
 
     def display(self, entity: int) -> str:
         """An entity for a reader: its label, and its readable name where it has one."""
