@@ -9,6 +9,7 @@ from emugraph.datasets.locate import checked_files
 from emugraph.datasets.names import readable_names
 from emugraph.datasets.registry import find_card
 from emugraph.errors import InputError
+from emugraph.labels import Labels
 from emugraph.reading import LabelledSplits, read_files
 
 
@@ -24,7 +25,7 @@ class LoadedData(LabelledSplits):
 
     name: str
     card: Card
-    entity_names: list[str | None] | None
+    entity_names: Labels[str | None] | None
 
 
 def load(name: str, *, progress: bool | None = None) -> LoadedData:
@@ -43,7 +44,7 @@ def load(name: str, *, progress: bool | None = None) -> LoadedData:
         read = read_files({split: folder / file.name for split, file in card.files.by_split().items()}, card.format)
     _check_counts(card, read)
     names = readable_names(card, progress=progress)
-    entity_names = [names.get(label) for label in read.entities] if names else None
+    entity_names = Labels(map(names.get, read.entities), "name") if names else None
     return LoadedData(read.entities, read.relations, read.splits, card.name, card, entity_names)
 
 

@@ -53,7 +53,7 @@ class Sums(BaseModel):
 
     @classmethod
     def of_stream(cls, stream: BinaryIO) -> Sums:
-        """The size and SHA-256 of what an open file holds."""
+        """The size and SHA-256 of a stream from its beginning, which is where it stands, to its end."""
         digest = hashlib.sha256()
         for chunk in _chunks(stream):
             digest.update(chunk)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from array import array
 from collections.abc import Iterable
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +65,8 @@ def from_networkx(graph: networkx.Graph, *, relation: str = "relation") -> Label
     Raises:
         InputError: an edge has no relation, an unknown split, or two nodes have the same label.
     """
-    labels = {node: str(node) for node in graph.nodes}
-    entities = Vocabulary(labels.values(), "entity")
+    entities = Vocabulary(map(str, graph.nodes), "entity")
+    ids = {node: i for i, node in enumerate(graph.nodes)}
     relations: dict[str, int] = {}
     splits: dict[str, list[tuple[int, int, int]]] = {split: [] for split in SPLITS}
     edges = graph.edges(keys=True, data=True) if graph.is_multigraph() else graph.edges(data=True)
@@ -77,7 +78,7 @@ def from_networkx(graph: networkx.Graph, *, relation: str = "relation") -> Label
         if split not in splits:
             raise InputError(f"the edge {head!r} -> {tail!r} has split {split!r}; known: {', '.join(SPLITS)}")
         relation_id = relations.setdefault(str(label), len(relations))
-        splits[split].append((entities.id(labels[head]), relation_id, entities.id(labels[tail])))
+        splits[split].append((ids[head], relation_id, ids[tail]))
     tensors = {s: torch.tensor(t, dtype=torch.int64).reshape(-1, 3) for s, t in splits.items()}
     return LabelledSplits(entities, Vocabulary(relations, "relation"), tensors)
 
@@ -117,7 +118,7 @@ def from_dgl(
 
 def to_triples(data: LabelledSplits, split: str) -> list[Triple]:
     """The labelled triples (head, relation, tail) of a split."""
-    entities, relations = data.entities.labels, data.relations.labels
+    entities, relations = list(data.entities), list(data.relations)  # so that triples share their labels
     return [(entities[h], relations[r], entities[t]) for h, r, t in data.splits[split].tolist()]
 
 
@@ -147,7 +148,7 @@ def to_files(data: LabelledSplits, folder: Path, format: str) -> None:
     """
     if format not in ("tsv", "csv"):
         raise InputError(f"unknown format {format!r}; known: tsv, csv")
-    for label in [*data.entities, *data.relations] if format == "tsv" else ():
+    for label in chain(data.entities, data.relations) if format == "tsv" else ():
         if any(c in label for c in "\t\n\r\ufeff"):
             raise InputError(f"the label {label!r} holds a tab, a line end or a byte order mark; use csv")
     for split in SPLITS:

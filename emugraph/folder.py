@@ -27,7 +27,6 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -124,37 +123,51 @@ class RunFolder:
         Raises:
             EmugraphError: the file is missing, too large, or not what was written.
         """
-
-        def content_of(path: Path) -> tuple[bytes, Sums]:
+        path = self.path / name
+        for allowed in self._allowed(name):
             content = read_bounded(path, largest)
-            return content, Sums.of(content)
-
-        return self._sound(name, content_of)
+            if allowed is None or Sums.of(content) in allowed:
+                return content
+        raise self._damaged(name)
 
     def use(self, name: str, read: Callable[[Path], T], largest: int | None = None) -> T:
-        """What ``read`` makes of a file's path, after the file was found to be as it was written, without holding its
-        content in memory.
+        """What ``read`` makes of a file's path, once all of it was found to be as it was written; see :meth:`opened`.
 
         Args:
             name: the file.
             read: takes the path; called again where another process has replaced the file meanwhile.
-            largest: bytes that it may have; None for any number.
-
-        Raises:
-            EmugraphError: the file is missing, too large, or not what was written.
+            largest: bytes that the file may have; None for any number.
         """
-        while True:
-            found = self._sound(name, partial(_stat_and_sums, largest=largest))
-            used = read(self.path / name)
-            with contextlib.suppress(OSError):
-                if os.path.samestat(found, (self.path / name).stat()):
-                    return used
-
-    def _sound(self, name: str, read: Callable[[Path], tuple[T, Sums]]) -> T:
-        """What ``read`` gives, together with sums that the manifest allows."""
         path = self.path / name
+        while True:
+            with self.opened(name, largest) as file:
+                used = read(path)
+                with contextlib.suppress(FileNotFoundError):
+                    if os.path.samestat(os.fstat(file.fileno()), path.stat()):
+                        return used
+
+    @contextmanager
+    def opened(self, name: str, largest: int | None = None) -> Iterator[BinaryIO]:
+        """A file to be read piece by piece, once all of it was found to be as it was written; see :meth:`read`.
+
+        Args:
+            name: the file.
+            largest: bytes that it may have; None for any number.
+        """
+        for allowed in self._allowed(name):
+            with _opened(self.path / name, largest) as file:
+                if allowed is None or Sums.of_stream(file) in allowed:
+                    file.seek(0)
+                    yield file
+                    return
+        raise self._damaged(name)
+
+    def _allowed(self, name: str) -> Iterator[list[Sums] | None]:
+        """The sums that a file may have, None for any; anew as long as the manifest changes meanwhile."""
         if self._files is None:
-            return read(path)[0]
+            yield None
+            return
+        path = self.path / name
         for _ in range(_READS):
             if name not in self._files:
                 raise EmugraphError(f"{path} is missing: {MANIFEST} does not list it")
@@ -164,14 +177,16 @@ class RunFolder:
             except OSError as error:
                 raise EmugraphError(f"cannot read {path}: {error.strerror}") from error
             if any(size == sums.size for sums in allowed):
-                found, sums = read(path)
-                if sums in allowed:
-                    return found
+                yield allowed
             # Whoever replaces a file lists it first: if the manifest is as it was, the file is not what was written.
             self._files, before = _read_manifest(self.path), self._files
             if self._files == before:
                 break
-        raise EmugraphError(f"{path} is damaged or another run's: {MANIFEST} says otherwise; restore it from a copy")
+
+    def _damaged(self, name: str) -> EmugraphError:
+        return EmugraphError(
+            f"{self.path / name} is damaged or another run's: {MANIFEST} says otherwise; restore it from a copy"
+        )
 
     def read_json(self, name: str) -> Any:
         """A JSON file's content. Raises EmugraphError, naming the file, if it is missing or damaged."""
@@ -292,11 +307,6 @@ def read_bounded(path: Path, largest: int | None) -> bytes:
     """
     with _opened(path, usable_memory() // 4 if largest is None else largest) as file:
         return file.read(os.fstat(file.fileno()).st_size)
-
-
-def _stat_and_sums(path: Path, largest: int | None) -> tuple[os.stat_result, Sums]:
-    with _opened(path, largest) as file:
-        return os.fstat(file.fileno()), Sums.of_stream(file)
 
 
 @contextmanager

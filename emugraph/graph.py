@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from emugraph import convert, reading
-from emugraph.errors import InputError
+from emugraph.errors import InputError, nearest
+from emugraph.labels import Labels
+from emugraph.lookup import Lookup
 from emugraph.reading import SPLITS, parse_fractions
-from emugraph.vocabulary import Vocabulary
+from emugraph.vocabulary import SMALL, Vocabulary
 
 if TYPE_CHECKING:
     import dgl
@@ -39,7 +41,7 @@ class KnowledgeGraph:
         entity_names: a readable name for each entity (None where there is none), or None.
 
     Raises:
-        InputError: a tensor is not (n, 3), or an id is out of range.
+        InputError: a tensor is not (n, 3), an id is out of range, or a name is no text (a lone surrogate).
     """
 
     entities: Vocabulary
@@ -58,6 +60,8 @@ class KnowledgeGraph:
             setattr(self, split, self.checked(getattr(self, split), f"{split} triples"))
         if self.entity_names is not None and len(self.entity_names) != len(self.entities):
             raise InputError(f"{len(self.entity_names)} names were given for {len(self.entities)} entities")
+        if self.entity_names is not None and not isinstance(self.entity_names, Labels):
+            self.entity_names = Labels(self.entity_names, "name")
 
     def checked(self, triples: torch.Tensor, what: str = "triples") -> torch.Tensor:
         """Triples as int64 (n, 3), contiguous. Raises InputError if they are not ids of this graph."""
@@ -217,21 +221,27 @@ class KnowledgeGraph:
         found = self.entities.get(label)
         if found is not None:
             return found
-        named = self._ids_by_name.get(label, [])
+        named = self._by_name.all(label)
         if len(named) == 1:
             return named[0]
         if named:
             some = ", ".join(self.entities[i] for i in named[:5])
             raise InputError(f"{len(named)} entities are named {label!r}; say which by its id: {some}")
-        return self.entities.id(label)
+        try:
+            return self.entities.id(label)
+        except InputError as error:
+            hint = "" if "?" in str(error).removeprefix(f"unknown entity {label!r}") else self._alike_name(label)
+            raise InputError(f"{error}{hint}") from error
+
+    def _alike_name(self, label: str) -> str:
+        """A hint at the names that resemble a label, where there are not too many to compare."""
+        names = self.entity_names or ()
+        return nearest(label, filter(None, names)) if len(names) <= SMALL else ""
 
     @cached_property
-    def _ids_by_name(self) -> Mapping[str, list[int]]:
-        ids: dict[str, list[int]] = {}
-        for i, name in enumerate(self.entity_names or ()):
-            if name is not None:
-                ids.setdefault(name, []).append(i)
-        return ids
+    def _by_name(self) -> Lookup:
+        names = self.entity_names or ()
+        return Lookup(names if isinstance(names, Labels) else Labels(names, "name"))
 
     def display(self, entity: int) -> str:
         """An entity for a reader: its label, and its readable name where it has one."""

@@ -92,7 +92,7 @@ class Rankings:
     # Each gives the groups' names in order, and each ranking's group by number, (n, 2); -1 for none.
 
     def _by_relation(self) -> tuple[list[str], Tensor]:
-        return self.kg.relations.labels, self.triples[:, 1:2].expand(-1, 2)
+        return list(self.kg.relations), self.triples[:, 1:2].expand(-1, 2)
 
     def _by_side(self) -> tuple[list[str], Tensor]:
         return list(SIDES), torch.arange(2).expand(len(self.triples), 2)

@@ -5,7 +5,8 @@
 LF and CRLF end a line. A label is any string, the empty one included, and comes back unchanged: nothing is
 stripped or normalised. Empty lines are allowed at the end of a file and nowhere else.
 
-Labels become ids block by block, so that memory holds each label once and each triple as three integers.
+Labels become ids block by block, so that memory holds each triple as three integers and each label once: in a dict
+while files are read, which takes some 120 bytes a label besides its own, and afterwards in a :class:`Vocabulary`.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from emugraph.environment import format_bytes, machine, versions
 from emugraph.errors import EmugraphError, InputError
 from emugraph.folder import CALIBRATION, CONFIG, ENVIRONMENT, FORMAT, WEIGHTS, RunFolder
 from emugraph.graph import KnowledgeGraph
+from emugraph.labels import Labels, read_labels, write_labels
 from emugraph.models import Model, model_class
 from emugraph.reading import SPLITS
 from emugraph.settings import Settings
@@ -119,25 +121,25 @@ def environment_changes(folder: RunFolder, device: torch.device) -> list[str]:
 
 def write_graph(folder: RunFolder, kg: KnowledgeGraph) -> None:
     """Write a graph's vocabularies, names and triples."""
-    folder.write_json("graph/entities.json", kg.entities.labels)
-    folder.write_json("graph/relations.json", kg.relations.labels)
-    if kg.entity_names is not None:
-        folder.write_json("graph/names.json", list(kg.entity_names))
+    lists = {"entities": kg.entities.labels, "relations": kg.relations.labels, "names": kg.entity_names}
+    for name, labels in lists.items():
+        if labels is not None:
+            folder.write(f"graph/{name}.json", partial(write_labels, labels=labels))
     triples = {split: kg.triples(split).int() for split in SPLITS}
     folder.write("graph/triples.safetensors", lambda path: write_tensors(path, triples))
 
 
 def read_graph(folder: RunFolder, name: str) -> KnowledgeGraph:
     """Read what :func:`write_graph` wrote. Raises EmugraphError, naming the file, if it is damaged."""
-    names = _read_labels(folder, "graph/names.json", optional=True) if folder.has("graph/names.json") else None
+    names = _read_labels(folder, "names", optional=True) if folder.has("graph/names.json") else None
     path = folder.path / "graph" / "triples.safetensors"
     triples = tensors_of(folder.read("graph/triples.safetensors"), path)
     if set(triples) != set(SPLITS):
         raise EmugraphError(f"{path} is damaged: it holds {sorted(triples)}, not {sorted(SPLITS)}")
     try:
         return KnowledgeGraph(
-            Vocabulary(_read_labels(folder, "graph/entities.json"), "entity"),
-            Vocabulary(_read_labels(folder, "graph/relations.json"), "relation"),
+            Vocabulary(_read_labels(folder, "entities"), "entity"),
+            Vocabulary(_read_labels(folder, "relations"), "relation"),
             **triples,
             name=name,
             entity_names=names,
@@ -146,12 +148,13 @@ def read_graph(folder: RunFolder, name: str) -> KnowledgeGraph:
         raise EmugraphError(f"{folder.path / 'graph'} is damaged: {error}") from error
 
 
-def _read_labels(folder: RunFolder, name: str, *, optional: bool = False) -> list[Any]:
-    labels = folder.read_json(name)
-    kinds = (str, type(None)) if optional else (str,)
-    if not isinstance(labels, list) or not all(isinstance(label, kinds) for label in labels):
-        raise EmugraphError(f"{folder.path / name} is damaged: it is not a list of labels")
-    return labels
+def _read_labels(folder: RunFolder, name: str, *, optional: bool = False) -> Labels[Any]:
+    file = f"graph/{name}.json"
+    with folder.opened(file) as stream:
+        try:
+            return read_labels(stream, optional=optional)
+        except InputError as error:
+            raise EmugraphError(f"{folder.path / file} is damaged: {error}") from error
 
 
 def write_weights(folder: RunFolder, weights: dict[str, Tensor]) -> None:

@@ -80,6 +80,8 @@ def test_another_content_is_named(content: bytes, folder: RunFolder) -> None:
     (folder.path / "graph" / "a.txt").write_bytes(content)
     with pytest.raises(EmugraphError, match=r"a\.txt is damaged or another run's: manifest.json says otherwise"):
         RunFolder.open(folder.path).read("graph/a.txt")
+    with pytest.raises(EmugraphError, match=r"a\.txt is damaged or another run's"):
+        RunFolder.open(folder.path).opened("graph/a.txt").__enter__()
 
 
 def test_missing_and_large_files_are_named(folder: RunFolder) -> None:
@@ -183,6 +185,8 @@ def test_reading_while_another_replaces(folder: RunFolder) -> None:
     reads = 0
     while not ended.is_set():
         assert RunFolder.open(folder.path).read("graph/a.txt").decode() in contents
+        with RunFolder.open(folder.path).opened("graph/a.txt") as file:
+            assert file.read().decode() in contents
         reads += 1
     thread.join()
     assert reads > 5
