@@ -1,4 +1,4 @@
-"""Adam for tables of which a step reads few rows."""
+"""What optimizers of tables have in common, and Adam for tables of which a step reads few rows."""
 
 from __future__ import annotations
 
@@ -15,7 +15,52 @@ from emugraph.errors import EmugraphError, InputError
 from emugraph.kernels import native
 
 
-class DeferredAdam(torch.optim.Optimizer):
+class TableOptimizer(torch.optim.Optimizer):
+    """The steps of an optimizer of tables ``(N, w)``, whose gradients may be sparse or dense."""
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> Any:
+        """Update the rows that have gradients. A table without gradient skips the step, like in PyTorch.
+
+        Args:
+            closure: computes the loss and the gradients.
+
+        Returns:
+            What the closure returns.
+
+        Raises:
+            InputError: a sparse gradient does not hold whole rows, as those of embeddings do.
+        """
+        loss = None
+        if closure is not None:
+            with torch.enable_grad():
+                loss = closure()
+        for group in self.param_groups:
+            for table in group["params"]:
+                gradient = table.grad
+                if gradient is None:
+                    continue
+                if gradient.is_sparse and gradient.sparse_dim() != 1:
+                    raise InputError(
+                        f"a sparse gradient must hold whole rows, got single numbers of {tuple(table.shape)}; "
+                        "take an embedding's, or a dense one"
+                    )
+                self._step(table, gradient, group)
+        return loss
+
+    def _step(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        raise NotImplementedError
+
+
+def rows_of(gradient: Tensor) -> tuple[Tensor | None, Tensor]:
+    """The rows ``(n,)`` that a gradient names, None for all in order, and their gradients ``(n, w)``.
+
+    A row may be named again: not coalesced, for which PyTorch would sort. The kernels add what belongs to a row.
+    """
+    return (gradient._indices()[0], gradient._values()) if gradient.is_sparse else (None, gradient)
+
+
+class DeferredAdam(TableOptimizer):
     """Dense Adam that touches only the rows of a step.
 
     In dense Adam a row without gradient moves too: its moments decay, and it goes on along its momentum. Here that
@@ -24,7 +69,8 @@ class DeferredAdam(torch.optim.Optimizer):
     ever read are those of ``torch.optim.Adam`` without weight decay; when and how often rows are refreshed changes
     none of them by a bit.
 
-    Before a step reads rows of a table, call :meth:`refresh` with them; before a table is read whole, :meth:`finish`.
+    Before a step, or its closure, reads rows of a table, call :meth:`refresh` with them; before a table is read whole,
+    :meth:`finish`.
 
     Kingma & Ba, Adam: A Method for Stochastic Optimization, ICLR 2015.
 
@@ -85,25 +131,6 @@ class DeferredAdam(torch.optim.Optimizer):
         for waiting in self._waiting.values():
             waiting.finish()
 
-    def step(self, closure: Callable[[], float] | None = None) -> Any:
-        """Update the rows that have gradients; those that the step read must have been refreshed before.
-
-        Args:
-            closure: computes the loss and the gradients, and refreshes what it reads.
-
-        Returns:
-            What the closure returns.
-        """
-        loss = None
-        if closure is not None:
-            with torch.enable_grad():
-                loss = closure()
-        for group in self.param_groups:
-            for table in group["params"]:
-                if table.grad is not None:
-                    self._step(table, table.grad, group)
-        return loss
-
     def _step(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         beta1, beta2 = group["betas"]
         state = self.state[table]
@@ -146,14 +173,14 @@ class _Waiting:
     exp_avg_sq: Tensor  # (N, w)
     done: Tensor  # (N,) steps of the history that a row has made; -1: it never had a gradient, and does not move
     constants: Tensor  # (4,) 1 - beta1, beta2, 1 - beta2, eps
-    last: Tensor  # (N,) of -1: the kernel's working memory
+    first: Tensor  # (N,) of -1: the kernel's working memory
     history: array[float]  # float32: of each step since the last finish(), minus its rate and 1 / root_correction
 
     @classmethod
     def start(cls, table: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, constants: Tensor) -> _Waiting:
         moves = ((exp_avg != 0) | (exp_avg_sq != 0)).any(dim=1)  # (N,)
-        last = torch.full((len(table),), -1)
-        return cls(table, exp_avg, exp_avg_sq, moves.long() - 1, constants, last, array("f"))
+        first = torch.full((len(table),), -1)
+        return cls(table, exp_avg, exp_avg_sq, moves.long() - 1, constants, first, array("f"))
 
     @property
     def _rows(self) -> tuple[Tensor, ...]:
@@ -169,6 +196,4 @@ class _Waiting:
 
     def step(self, gradient: Tensor, rate: float, root_correction: float) -> None:
         self.history.extend((-rate, 1 / root_correction))
-        # Not coalesced: PyTorch would sort, which takes longer than the step.
-        ids, values = (gradient._indices()[0], gradient._values()) if gradient.is_sparse else (None, gradient)
-        native.adam_step(self._rows, self.history, self.constants, ids, values, self.last)
+        native.adam_step(self._rows, self.history, self.constants, *rows_of(gradient), self.first)

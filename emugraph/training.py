@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from emugraph.adagrad import Adagrad, RowAdagrad
 from emugraph.errors import DivergedError
 from emugraph.graph import KnowledgeGraph
 from emugraph.losses import power_penalty
@@ -209,9 +210,11 @@ class Trainer:
         optimizer = {}
         for number, table in enumerate(tables.values()):
             values = part_of(state, f"optimizer.{number}")
+            others = {"step": torch.zeros(())}
+            if isinstance(self.optimizer, RowAdagrad):
+                others["sum"] = self.optimizer.sum_like(table)
             for name, value in values.items():
-                expected = torch.zeros(()) if name == "step" else table
-                values[name] = same_shape(value, expected, f"the optimizer's {name}").clone()
+                values[name] = same_shape(value, others.get(name, table), f"the optimizer's {name}").clone()
             if values:
                 optimizer[number] = values
         self.model.load_state_dict(weights)
@@ -262,10 +265,10 @@ def distinct(ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
 
 def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
     """The optimizer of the settings, one that touches only the rows that a step uses where that changes no result."""
-    if settings.optimizer == "adagrad":
+    if settings.optimizer != "adam":
         model.sparse_gradients = True
-        torch.sparse.check_sparse_tensor_invariants.disable()  # their default; said aloud, torch does not warn of it
-        return torch.optim.Adagrad(model.parameters(), lr=settings.learning_rate)
+        kind = RowAdagrad if settings.optimizer == "row-adagrad" else Adagrad
+        return kind(model.parameters(), lr=settings.learning_rate)
     if DeferredAdam.serves(model.parameters()):
         model.sparse_gradients = True
         return DeferredAdam(model.parameters(), lr=settings.learning_rate)

@@ -14,20 +14,14 @@
 //
 // Functions return 0, or 1 when memory ran out, or 2 when an id lies outside the table; nothing is changed then.
 
-#include "vectors.h"
+#include "gradients.h"
 
 namespace {
 
 struct Table {
     float *parameter, *mean, *square;
-    Index rows, width;
+    Index width;
     const float *history, *constants;
-};
-
-// Where a row's gradients lie: positions first, next[first], ... until -1. A negative first: there are none.
-struct Gradients {
-    const float* values;
-    const Index* next;
 };
 
 // p after a step. As torch.optim.Adam does it, but for one division: by the root of the bias correction of v.
@@ -74,15 +68,6 @@ inline void fetch(const Table& table, Index row) {
     }
 }
 
-bool outside(const Table& table, const Index* ids, Index count) {
-    for (Index i = 0; i < count; ++i)
-        if (ids[i] < 0 || ids[i] >= table.rows) return true;
-    return false;
-}
-
-// What is less work than this, in numbers moved, is not worth waking the other threads.
-constexpr Index worth_threads = 1 << 14;
-
 }  // namespace
 
 extern "C" {
@@ -92,8 +77,8 @@ extern "C" {
 Index emugraph_adam_refresh(float* parameter, float* mean, float* square, Index rows, Index width, Index* done,
                             const float* history, Index steps, const float* constants, const Index* ids, Index count,
                             Index threads) {
-    const Table table{parameter, mean, square, rows, width, history, constants};
-    if (ids && outside(table, ids, count)) return 2;
+    const Table table{parameter, mean, square, width, history, constants};
+    if (ids && outside(rows, ids, count)) return 2;
     struct Task {
         Index row, from;
     };
@@ -117,34 +102,23 @@ Index emugraph_adam_refresh(float* parameter, float* mean, float* square, Index 
 
 // Make the last of the history's `steps` with gradients (count x width) for the rows `ids` (count), in which a row may
 // be named again: its gradients are summed. ids null: one gradient for each row. Rows that are behind catch up first.
-// last (rows): -1 everywhere, working memory that is left as it was.
+// first (rows): -1 everywhere, working memory that is left as it was.
 Index emugraph_adam_step(float* parameter, float* mean, float* square, Index rows, Index width, Index* done,
                          const float* history, Index steps, const float* constants, const Index* ids,
-                         const float* values, Index count, Index* last, Index threads) {
-    const Table table{parameter, mean, square, rows, width, history, constants};
-    if (ids && outside(table, ids, count)) return 2;
+                         const float* values, Index count, Index* first, Index threads) {
+    const Table table{parameter, mean, square, width, history, constants};
+    if (ids && outside(rows, ids, count)) return 2;
     Buffer<Index> memory(2 * count);
     if (memory.empty()) return 1;
     Index *const next = memory.get(), *const tasks = next + count;
-    Index distinct = 0;
-    if (ids) {
-        // From the last position to the first, so that each row's list begins with its first.
-        for (Index i = count - 1; i >= 0; --i) {
-            Index& first = last[ids[i]];
-            if (first < 0) tasks[distinct++] = ids[i];
-            next[i] = first;
-            first = i;
-        }
-    } else {
-        distinct = rows;
-    }
+    const Index distinct = ids ? link(ids, count, first, next, tasks) : rows;
     const Gradients gradients{values, ids ? next : nullptr};
 #pragma omp parallel for schedule(dynamic, 16) num_threads(threads) if (count * width > worth_threads)
     for (Index i = 0; i < distinct; ++i) {
         const Index row = ids ? tasks[i] : i;
-        advance(table, row, done[row] < 0 ? steps - 1 : done[row], steps - 1, ids ? last[row] : row, gradients);
+        advance(table, row, done[row] < 0 ? steps - 1 : done[row], steps - 1, ids ? first[row] : row, gradients);
         done[row] = steps;
-        if (ids) last[row] = -1;
+        if (ids) first[row] = -1;
     }
     return 0;
 }

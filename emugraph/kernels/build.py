@@ -30,9 +30,9 @@ from emugraph.files import cache_root, replacing
 
 logger = logging.getLogger("emugraph")
 
-SOURCE_NAMES = ("adam.cpp", "pairwise.cpp", "mixed.cpp", "gathered.cpp", "softmax.cpp", "rank.cpp")
+SOURCE_NAMES = ("adagrad.cpp", "adam.cpp", "pairwise.cpp", "mixed.cpp", "gathered.cpp", "softmax.cpp", "rank.cpp")
 SOURCES = tuple(Path(__file__).with_name(name) for name in SOURCE_NAMES)
-HEADERS = tuple(Path(__file__).with_name(name) for name in ("vectors.h", "terms.h", "pairs.h"))
+HEADERS = tuple(Path(__file__).with_name(name) for name in ("vectors.h", "terms.h", "pairs.h", "gradients.h"))
 # No -ffast-math: a NaN must stay a NaN. Nothing here reads errno or floating-point exception flags.
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
 # Passes of GCC's that take a third of the time and win nothing on loops that are written out in vectors already.

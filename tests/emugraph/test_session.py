@@ -120,6 +120,7 @@ def test_every_sampler_goes_on(sampler: str, grid: KnowledgeGraph, tmp_path: Pat
     "changes",
     [
         {"optimizer": "adagrad"},
+        {"optimizer": "row-adagrad"},
         {"schedule": "constant", "warmup": 30},
         {"negatives": "all"},
         {"mixing": "mixup"},

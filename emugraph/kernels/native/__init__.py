@@ -1,5 +1,6 @@
 """The compiled kernels as PyTorch functions with gradients."""
 
+from emugraph.kernels.native.adagrad import adagrad_step
 from emugraph.kernels.native.adam import adam_refresh, adam_step
 from emugraph.kernels.native.library import available
 from emugraph.kernels.native.pairs import (
@@ -13,6 +14,7 @@ from emugraph.kernels.native.pairs import (
 from emugraph.kernels.native.rows import count_better, softmax_loss
 
 __all__ = [
+    "adagrad_step",
     "adam_refresh",
     "adam_step",
     "available",

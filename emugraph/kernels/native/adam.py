@@ -36,7 +36,7 @@ def adam_step(
     constants: Tensor,
     ids: Tensor | None,
     gradients: Tensor,
-    last: Tensor,
+    first: Tensor,
 ) -> None:
     """Make, in place, the history's last step for the rows that have gradients, and what they missed before it.
 
@@ -44,7 +44,7 @@ def adam_step(
         table, history, constants: see :func:`adam_refresh`.
         ids: the rows ``(n,)``, int64; None for all in order.
         gradients: ``(n, w)``; those of a row that is named again are summed.
-        last: ``(N,)`` int64 of -1, working memory that is left as it was.
+        first: ``(N,)`` int64 of -1, working memory that is left as it was.
 
     Raises:
         IndexError: a row lies outside the table.
@@ -52,7 +52,7 @@ def adam_step(
     if not len(gradients):
         return
     ids, gradients = None if ids is None else ids.contiguous(), gradients.contiguous()
-    call("emugraph_adam_step", *_adam_table(table, history), constants, ids, gradients, len(gradients), last)
+    call("emugraph_adam_step", *_adam_table(table, history), constants, ids, gradients, len(gradients), first)
 
 
 def _adam_table(table: Sequence[Tensor], history: array[float]) -> tuple[Tensor | int, ...]:
