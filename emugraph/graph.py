@@ -227,11 +227,7 @@ class KnowledgeGraph:
         if named:
             some = ", ".join(self.entities[i] for i in named[:5])
             raise InputError(f"{len(named)} entities are named {label!r}; say which by its id: {some}")
-        try:
-            return self.entities.id(label)
-        except InputError as error:
-            hint = "" if "?" in str(error).removeprefix(f"unknown entity {label!r}") else self._alike_name(label)
-            raise InputError(f"{error}{hint}") from error
+        raise InputError(f"unknown entity {label!r}.{self.entities.hint(label) or self._alike_name(label)}")
 
     def _alike_name(self, label: str) -> str:
         """A hint at the names that resemble a label, where there are not too many to compare."""

@@ -59,8 +59,12 @@ class Vocabulary:
         """The id of a label. Raises InputError, with the nearest labels, for one that is not known."""
         found = self._ids.get(label)
         if found is None:
-            raise InputError(f"unknown {self.kind} {label!r}.{nearest(label, self._alike(label))}")
+            raise InputError(f"unknown {self.kind} {label!r}.{self.hint(label)}")
         return found
+
+    def hint(self, label: str) -> str:
+        """The labels nearest to one that is not known, in words, or ""."""
+        return nearest(label, self._alike(label))
 
     def _alike(self, label: str) -> Iterable[str]:
         """Labels that may be near to one: of many those that have its first or its second half, which a slip leaves."""

@@ -48,7 +48,8 @@ class Peer:
 
     def call(self, method: str, **arguments: Any) -> Any:
         """What a method of the other side returns."""
-        assert self._process.stdin is not None and self._process.stdout is not None
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
         self._process.stdin.write(json.dumps({"call": method, **arguments}) + "\n")
         self._process.stdin.flush()
         answer = self._process.stdout.readline()
