@@ -23,8 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emugraph import kernels
-from emugraph.adagrad import Adagrad, RowAdagrad
-from emugraph.optimizers import DeferredAdam
+from emugraph.optimizers import Adagrad, DeferredAdam, LazyAdam, RowAdagrad
 
 TABLES = ((14_541, 100, 2_256), (14_541, 200, 3_000), (40_943, 200, 3_000))  # rows, width, ids a step
 
@@ -34,6 +33,7 @@ OPTIMIZERS: dict[str, Callable[[list[nn.Parameter]], torch.optim.Optimizer]] = {
     "torch Adagrad": torch.optim.Adagrad,
     "Adagrad": Adagrad,
     "RowAdagrad": RowAdagrad,
+    "LazyAdam": LazyAdam,
 }
 
 

@@ -27,6 +27,20 @@ HITS = (1, 3, 10)
 SCORE_BYTES = 32 * 2**20
 """The block of scores that is in memory at one time; also the one bound that makes memory independent of N."""
 
+_FEWEST = 64
+"""Questions that are asked of all entities at one time; of more entities than allow so many, a part is asked at a
+time, since the whole table is read for each block of questions."""
+
+
+def check_model(model: Model, kg: KnowledgeGraph) -> None:
+    """Raise InputError if a model is not of a graph's entities and relations."""
+    num_entities, num_relations = len(model.entities), model.num_relations
+    if (num_entities, num_relations) != (kg.num_entities, kg.num_relations):
+        raise InputError(
+            f"the model has {num_entities:,} entities and {num_relations:,} relations, {kg.name} has "
+            f"{kg.num_entities:,} and {kg.num_relations:,}; use it with the graph that it was trained on"
+        )
+
 
 @torch.no_grad()
 def score_blocks(model: Model, kg: KnowledgeGraph, triples: Tensor, side: Side) -> Iterator[tuple[Tensor, Tensor]]:
@@ -44,14 +58,9 @@ def score_blocks(model: Model, kg: KnowledgeGraph, triples: Tensor, side: Side) 
     Raises:
         InputError: the triples are not ids of the graph, or the model is of another graph.
     """
+    check_model(model, kg)
     triples = kg.checked(triples)
-    num_entities, num_relations = len(model.entities), model.num_relations
-    if (num_entities, num_relations) != (kg.num_entities, kg.num_relations):
-        raise InputError(
-            f"the model has {num_entities:,} entities and {num_relations:,} relations, {kg.name} has "
-            f"{kg.num_entities:,} and {kg.num_relations:,}; use it with the graph that it was trained on"
-        )
-    block = max(1, SCORE_BYTES // (4 * max(1, num_entities)))
+    block = max(1, SCORE_BYTES // (4 * max(1, len(model.entities))))
     for batch in triples.to(model.entities.device).split(block):
         query = model.ask(batch[:, 0 if side == "tail" else 2], batch[:, 1], side)
         yield batch, model.score(query, model.entities)
@@ -71,7 +80,7 @@ class Ranks:
 
 
 class Evaluator:
-    """Ranks triples of one graph, for any number of models; the index of known triples is built once.
+    """Ranks triples of one graph, for any number of models.
 
     Args:
         kg: the graph; its train, valid and test triples are the known ones.
@@ -81,8 +90,16 @@ class Evaluator:
     def __init__(self, kg: KnowledgeGraph, device: torch.device | str = "cpu") -> None:
         self.kg = kg
         self.device = torch.device(device)
-        every = torch.cat([kg.train, kg.valid, kg.test])
-        self.known = {side: KnownAnswers(every, kg.num_relations, side).to(self.device) for side in SIDES}
+        self._known: dict[Side, tuple[Tensor, KnownAnswers]] = {}
+        """The triples that were ranked last, and the known answers of their questions."""
+
+    def known(self, triples: Tensor, side: Side) -> KnownAnswers:
+        """The known answers of the questions of some triples, and of no others; kept for the next time."""
+        if side not in self._known or self._known[side][0] is not triples:
+            every = [self.kg.train, self.kg.valid, self.kg.test]
+            known = KnownAnswers.of_questions(triples, every, self.kg.num_relations, side)
+            self._known[side] = triples, known.to(self.device)
+        return self._known[side][1]
 
     @torch.no_grad()
     def ranks(
@@ -106,29 +123,28 @@ class Evaluator:
         Raises:
             InputError: the triples are not ids of the graph, or the model is of another graph.
         """
-        optimistic, pessimistic = [], []
-        for batch, scores in score_blocks(model, self.kg, triples, side):  # (b, 3), (b, N)
-            answer = batch[:, 2 if side == "tail" else 0]
-            num_entities = scores.shape[1]
-            # Taken from the same product as its rivals', so that rounding cannot make or break a tie.
-            true = scores.gather(1, answer[:, None]).squeeze(1)  # (block,)
-            greater, less = count_better(scores, true)
-            candidates = torch.full_like(greater, num_entities)
-            if filtered:
-                rows, answers = self.known[side].of(batch)
-                theirs = scores.take(rows * num_entities + answers)
-                own = true.index_select(0, rows)
-                # The true answer is among the known ones; it neither beats itself nor is beaten.
-                others = answers != answer.index_select(0, rows)
-                for count, left_out in ((greater, theirs > own), (less, theirs < own), (candidates, others)):
-                    count.sub_(torch.zeros_like(count).index_add_(0, rows, left_out.long()))
-            worst = candidates - less
-            optimistic.append(torch.where(true.isnan(), worst, 1 + greater))
-            pessimistic.append(worst)
+        check_model(model, self.kg)
+        checked = self.kg.checked(triples)
+        known = self.known(triples, side) if filtered else None
+        checked = checked.to(model.entities.device)
+        answers = checked[:, 2 if side == "tail" else 0]
+        num_entities = len(model.entities)
+        block = SCORE_BYTES // (4 * max(1, num_entities))
+        if block >= _FEWEST:
+            part, order = num_entities, torch.arange(len(checked), device=checked.device)
+        else:  # questions whose answers are in one part of the entities, side by side
+            block, part = 4 * _FEWEST, max(1, SCORE_BYTES // (16 * _FEWEST))
+            order = torch.argsort(answers, stable=True)
+        parts = model.entities.split(part)
+        optimistic, pessimistic = torch.empty_like(answers), torch.empty_like(answers)
+        for rows in order.split(block):
+            counted = _Counted(model, checked[rows], answers[rows], side, parts, known)
+            worst = counted.candidates - counted.less
+            optimistic[rows] = torch.where(counted.true.isnan(), worst, 1 + counted.greater)
+            pessimistic[rows] = worst
             if advance is not None:
-                advance(len(batch))
-        empty = torch.empty(0, dtype=torch.int64)
-        return Ranks(torch.cat(optimistic or [empty]).cpu(), torch.cat(pessimistic or [empty]).cpu())
+                advance(len(rows))
+        return Ranks(optimistic.cpu(), pessimistic.cpu())
 
     def evaluate(
         self,
@@ -166,6 +182,65 @@ class Evaluator:
             for policy in ("optimistic", "pessimistic"):
                 figures[policy] = summarize(torch.cat([getattr(ranks[s], policy) for s in SIDES]))
         return figures | {"triples": len(triples), "filtered": filtered}
+
+
+class _Counted:
+    """How many entities beat the true answers of some questions, and how many they beat.
+
+    Args:
+        model: the score function.
+        triples: (b, 3).
+        answers: their true answers (b,).
+        side: the side that is asked.
+        parts: the rows of all entities, in pieces.
+        known: what is left out; None for nothing.
+
+    Attributes:
+        true: scores of the true answers, (b,).
+        greater, less: entities that score higher and lower, (b,).
+        candidates: entities that were not left out, (b,).
+    """
+
+    def __init__(
+        self,
+        model: Model,
+        triples: Tensor,
+        answers: Tensor,
+        side: Side,
+        parts: tuple[Tensor, ...],
+        known: KnownAnswers | None,
+    ) -> None:
+        query = model.ask(triples[:, 0 if side == "tail" else 2], triples[:, 1], side)
+        size = len(parts[0])
+        # Taken from the same products as their rivals' scores, so that rounding cannot make or break a tie.
+        self.true = query.new_empty(len(query))
+        scores = query.new_empty(0)
+        for part in (answers // size).unique().tolist():
+            scores = model.score(query, parts[part])  # (b, part)
+            mine = (answers // size == part).nonzero()[:, 0]
+            self.true[mine] = scores[mine, answers[mine] - part * size]
+        self.greater, self.less = torch.zeros_like(answers), torch.zeros_like(answers)
+        self.candidates = torch.full_like(answers, sum(map(len, parts)))
+        rows, others = known.of(triples) if known is not None else (answers[:0], answers[:0])
+        # The true answer is among the known ones; it neither beats itself nor is beaten.
+        self._take_away(self.candidates, rows, others != answers[rows])
+        for number, part in enumerate(parts):
+            if len(parts) > 1:
+                scores = model.score(query, part)
+            greater, less = count_better(scores, self.true)
+            self.greater += greater
+            self.less += less
+            here = rows, others
+            if len(parts) > 1:
+                inside = others // size == number
+                here = rows[inside], others[inside] - number * size
+            theirs, own = scores[here], self.true[here[0]]
+            self._take_away(self.greater, here[0], theirs > own)
+            self._take_away(self.less, here[0], theirs < own)
+
+    @staticmethod
+    def _take_away(count: Tensor, rows: Tensor, left_out: Tensor) -> None:
+        count.sub_(torch.zeros_like(count).index_add_(0, rows, left_out.long()))
 
 
 def evaluate(

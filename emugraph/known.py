@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from emugraph.models.base import Side
+
+_BLOCK = 1 << 20
+"""Triples that are looked through at one time."""
 
 
 class KnownAnswers:
@@ -32,9 +37,27 @@ class KnownAnswers:
         self.starts = torch.cat([counts.new_zeros(1), counts.cumsum(0)])  # (queries + 1,)
         self.answers = pairs[:, 1].contiguous()
 
+    @classmethod
+    def of_questions(cls, questions: Tensor, known: Sequence[Tensor], num_relations: int, side: Side) -> KnownAnswers:
+        """The index of the answers to some questions alone, however many triples are known.
+
+        Args:
+            questions: triples, int64 (m, 3), whose queries will be looked up, and no others.
+            known: sets of known triples, each int64 (n, 3).
+            num_relations: R.
+            side: the side that is asked.
+        """
+        asked = _keys(questions, num_relations, side).unique()
+        kept = [questions[:0]]
+        for triples in known if len(asked) else ():
+            for some in triples.split(_BLOCK):
+                keys = _keys(some, num_relations, side)
+                kept.append(some[asked[torch.searchsorted(asked, keys).clamp_max_(len(asked) - 1)] == keys])
+        return cls(torch.cat(kept), num_relations, side)
+
     def keys(self, triples: Tensor) -> Tensor:
         """One int64 for each triple's query, (n,)."""
-        return triples[:, 0 if self.side == "tail" else 2] * self.num_relations + triples[:, 1]
+        return _keys(triples, self.num_relations, self.side)
 
     def slots(self, triples: Tensor) -> tuple[Tensor, Tensor]:
         """Where each triple's query stands in ``query_keys``, and whether it does, both (n,); a slot is always valid
@@ -69,3 +92,7 @@ class KnownAnswers:
         rows = torch.repeat_interleave(torch.arange(len(slot), device=slot.device), count)
         offset = torch.arange(len(rows), device=slot.device) - (count.cumsum(0) - count)[rows]
         return rows, self.answers[start[rows] + offset]
+
+
+def _keys(triples: Tensor, num_relations: int, side: Side) -> Tensor:
+    return triples[:, 0 if side == "tail" else 2] * num_relations + triples[:, 1]

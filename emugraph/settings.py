@@ -99,8 +99,10 @@ class Settings(BaseModel):
         description="what is penalized: embeddings of the triple, or query and answer (as DURA does, with the power 2)",
     )
 
-    optimizer: Literal["adam", "adagrad", "row-adagrad"] = Field(
-        "adam", description="optimizer; row-adagrad keeps one number of state a row"
+    optimizer: Literal["adam", "lazy-adam", "adagrad", "row-adagrad"] = Field(
+        "adam",
+        description="optimizer; lazy-adam leaves entities alone that a step does not use, for millions of them; "
+        "row-adagrad keeps one number of state a row",
     )
     learning_rate: PositiveFloat = Field(0.01, description="learning rate at its highest")
     schedule: Literal["constant", "linear"] = Field("linear", description="constant rate, or linear decay to zero")

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from emugraph.adagrad import Adagrad, RowAdagrad
 from emugraph.errors import DivergedError
 from emugraph.graph import KnowledgeGraph
 from emugraph.losses import power_penalty
 from emugraph.models import Model, Side, model_class
 from emugraph.objective import build_objective, negative_scores
-from emugraph.optimizers import DeferredAdam
+from emugraph.optimizers import Adagrad, DeferredAdam, LazyAdam, RowAdagrad
 from emugraph.presets import PLAIN, Method, find_preset
 from emugraph.sampling import named
 from emugraph.sampling.configured import build_batches, build_sampler
@@ -263,12 +262,16 @@ def distinct(ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
     return found, places[ids]
 
 
+_SPARSE: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "lazy-adam": LazyAdam, "adagrad": Adagrad, "row-adagrad": RowAdagrad
+}  # fmt: skip
+
+
 def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:
     """The optimizer of the settings, one that touches only the rows that a step uses where that changes no result."""
     if settings.optimizer != "adam":
         model.sparse_gradients = True
-        kind = RowAdagrad if settings.optimizer == "row-adagrad" else Adagrad
-        return kind(model.parameters(), lr=settings.learning_rate)
+        return _SPARSE[settings.optimizer](model.parameters(), lr=settings.learning_rate)
     if DeferredAdam.serves(model.parameters()):
         model.sparse_gradients = True
         return DeferredAdam(model.parameters(), lr=settings.learning_rate)

@@ -80,7 +80,7 @@ def kill_runs(kills: int, folder: Path, seed: int = 0, report: Callable[[Outcome
     outcome = Outcome()
     while outcome.kills < kills:
         model, sampler = kinds[outcome.runs % len(kinds)]
-        optimizer = ("adam", "adagrad", "row-adagrad")[outcome.runs % 3]
+        optimizer = ("adam", "lazy-adam", "adagrad", "row-adagrad")[outcome.runs % 4]
         settings = {**SETTINGS, "model": model, "sampler": sampler, "optimizer": optimizer, "seed": outcome.runs}
         whole, broken = folder / f"whole-{outcome.runs}", folder / f"broken-{outcome.runs}"
         go_on = partial(_go_on, kg, broken, settings)

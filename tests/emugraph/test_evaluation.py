@@ -97,7 +97,9 @@ def random_graph(n: int, triples: int) -> KnowledgeGraph:
 
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("n", [37, 1003])
-def test_a_constant_model_gets_the_mean_rank(name: str, n: int) -> None:
+def test_a_constant_model_gets_the_mean_rank(name: str, n: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    if n > 1000:  # entities a part at a time
+        monkeypatch.setattr("emugraph.evaluation.SCORE_BYTES", 1 << 17)
     kg = random_graph(n, 200)
     model = MODELS[name](n, 3, 7)
     model.entities.data[:] = 0.3
@@ -131,16 +133,28 @@ def test_a_permutation_of_the_entities_moves_no_rank() -> None:
     assert after == before
 
 
-def test_blocks_do_not_change_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", ["rotate", "distmult"])
+@pytest.mark.parametrize(("fewest", "size", "most"), [(1, 4 * 50 * 7, 7), (5, 16 * 5 * 11, 20)])
+def test_blocks_do_not_change_figures(
+    name: str, fewest: int, size: int, most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     kg = random_graph(50, 300)
-    model = MODELS["rotate"](50, 3, 8)
+    model = MODELS[name](50, 3, 8)
+    model.entities.data.mul_(20).round_()  # so that DistMult's scores are exact, and many tie
+    model.relations.data.mul_(20).round_()
     whole = evaluate(model, kg, "train", ties=True)
-    monkeypatch.setattr("emugraph.evaluation.SCORE_BYTES", 4 * 50 * 7)  # seven queries at a time
+    raw = evaluate(model, kg, "train", ties=True, filtered=False)
+    assert whole["mrr"] > raw["mrr"]
+    assert (whole["optimistic"]["mrr"] > whole["mrr"]) == (name == "distmult")
+    # seven questions at a time to all entities; or twenty at a time, to eleven entities at a time
+    monkeypatch.setattr("emugraph.evaluation._FEWEST", fewest)
+    monkeypatch.setattr("emugraph.evaluation.SCORE_BYTES", size)
+    assert evaluate(model, kg, "train", ties=True, filtered=False) == raw
     advanced: list[int] = []
     blocked = Evaluator(kg).evaluate(model, "train", ties=True, advance=advanced.append)
     assert blocked == whole
     assert sum(advanced) == 2 * len(kg.train)
-    assert max(advanced) == 7
+    assert max(advanced) == most
 
 
 def test_summarize_by_hand() -> None:

@@ -156,7 +156,7 @@ def test_load_dataset_from_a_folder_and_what_it_refuses(tmp_path: Path) -> None:
 
 
 def test_an_unknown_entity_is_told_the_nearest_names_where_no_label_is_near() -> None:
-    kg = emugraph.load_dataset("wn18rr")
+    kg = load_dataset("wn18rr")
     with pytest.raises(InputError, match=r"unknown entity 'dogg\.n\.01'\. Did you mean 'dog\.n\.01'"):
         kg.entity_id("dogg.n.01")
     with pytest.raises(InputError, match=r"unknown entity '020840711'\. Did you mean .*'02084071'"):

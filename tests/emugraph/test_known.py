@@ -17,7 +17,12 @@ def test_agrees_with_a_dictionary(known: list, asked: list, side: str) -> None:
         key, answer = ((h, r), t) if side == "tail" else ((t, r), h)
         expected.setdefault(key, set()).add(answer)
     index = KnownAnswers(torch.tensor(known, dtype=torch.int64).reshape(-1, 3), 3, side)
-    rows, answers = index.of(torch.tensor(asked, dtype=torch.int64).reshape(-1, 3))
+    questions = torch.tensor(asked, dtype=torch.int64).reshape(-1, 3)
+    rows, answers = index.of(questions)
+    every = torch.tensor(known, dtype=torch.int64).reshape(-1, 3)
+    alone = KnownAnswers.of_questions(questions, [every[:5], every[5:]], 3, side)
+    assert all(torch.equal(a, b) for a, b in zip(alone.of(questions), (rows, answers), strict=True))
+    assert torch.isin(alone.query_keys, index.keys(questions)).all()
     found: list[list[int]] = [[] for _ in asked]
     for row, answer in zip(rows.tolist(), answers.tolist(), strict=True):
         found[row].append(answer)

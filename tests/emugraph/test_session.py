@@ -119,6 +119,7 @@ def test_every_sampler_goes_on(sampler: str, grid: KnowledgeGraph, tmp_path: Pat
 @pytest.mark.parametrize(
     "changes",
     [
+        {"optimizer": "lazy-adam"},
         {"optimizer": "adagrad"},
         {"optimizer": "row-adagrad"},
         {"schedule": "constant", "warmup": 30},

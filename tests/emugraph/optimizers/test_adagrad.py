@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emugraph import InputError, KnowledgeGraph, Settings
-from emugraph.adagrad import Adagrad, RowAdagrad
 from emugraph.kernels import native
+from emugraph.optimizers import Adagrad, RowAdagrad
 from emugraph.training import Trainer
 
 EVERY_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

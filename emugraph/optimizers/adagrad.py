@@ -11,7 +11,7 @@ from torch import Tensor
 from emugraph.errors import InputError
 from emugraph.kernels import native
 from emugraph.kernels.dispatch import form
-from emugraph.optimizers import TableOptimizer, rows_of
+from emugraph.optimizers.base import TableOptimizer, rows_of
 
 
 class Adagrad(TableOptimizer):

@@ -1,0 +1,97 @@
+"""Adam that leaves rows without gradient alone, for tables of millions of rows."""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emugraph.errors import InputError
+from emugraph.kernels import native
+from emugraph.kernels.dispatch import form
+from emugraph.optimizers.base import TableOptimizer, rows_of
+
+
+class LazyAdam(TableOptimizer):
+    r"""Adam whose step touches only the rows that have gradients, in time and in memory.
+
+    .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
+        p \leftarrow p - \eta \frac{m / (1 - \beta_1^t)}{\sqrt{v / (1 - \beta_2^t)} + \epsilon}
+
+    This is not dense Adam: there a row without gradient goes on along its momentum while its moments decay, which
+    :class:`DeferredAdam` makes up for, exactly. Here it stays as it is, moments included, until it has a gradient
+    again. The bias corrections count all steps (t). Up to rounding, the numbers are those of ``torch.optim.SparseAdam``,
+    but that epsilon stands where ``torch.optim.Adam`` has it.
+
+    The gradients of a row that a step reads more than once are summed first. float32 on a CPU is served by a compiled
+    kernel where there is one, and all else by PyTorch, which sorts the rows of a step.
+
+    Kingma & Ba, Adam: A Method for Stochastic Optimization, ICLR 2015.
+
+    Args:
+        parameters: tables ``(N, w)``, float32 or float64, contiguous. Their gradients may be sparse, as embeddings give
+            them with ``sparse=True``, or dense.
+        lr: the learning rate; ``group["lr"]`` changes it.
+        betas: how much of the moving means of gradients and of their squares a step keeps.
+        eps: what is added to the root of the latter; above 0.
+
+    Raises:
+        InputError: a parameter is no such table.
+    """
+
+    def __init__(
+        self,
+        parameters: Iterable[Tensor],
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+    ) -> None:
+        self._work: dict[Tensor, tuple[Tensor, Tensor]] = {}  # the kernel's working memory
+        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        super().add_param_group(param_group)
+        for table in self.param_groups[-1]["params"]:
+            if table.ndim != 2 or table.dtype not in (torch.float32, torch.float64) or not table.is_contiguous():
+                raise InputError(
+                    "LazyAdam needs contiguous tables (N, w) of float32 or float64, "
+                    f"got {tuple(table.shape)} of {table.dtype}"
+                )
+
+    def _step(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
+        state = self.state[table]
+        if not state:
+            state["step"] = torch.tensor(0.0)
+            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
+        state["step"] += 1
+        (beta1, beta2), count = group["betas"], state["step"].item()
+        rate, root_correction = group["lr"] / (1 - beta1**count), (1 - beta2**count) ** 0.5
+        moments = state["exp_avg"], state["exp_avg_sq"]
+        if form(table) is native:
+            if table not in self._work:
+                self._work[table] = torch.zeros(len(table), dtype=torch.int64), torch.full((len(table),), -1)
+            done, first = self._work[table]
+            constants = torch.tensor([1 - beta1, beta2, 1 - beta2, group["eps"]], dtype=torch.float32)
+            # A history of this step alone: no row has missed any.
+            history = array("f", (-rate, 1 / root_correction))
+            native.adam_step((table, *moments, done), history, constants, *rows_of(gradient), first)
+        else:
+            _step_in_pytorch(table, *moments, gradient, group, rate, root_correction)
+
+
+def _step_in_pytorch(
+    table: Tensor, mean: Tensor, square: Tensor, gradient: Tensor, group: dict[str, Any], rate: float, root: float
+) -> None:
+    """The step of ``adam.cpp`` without what rows have missed, on any device."""
+    # Coalesced rather than added by index: that adds in no certain order on a GPU, where a row is named again.
+    ids, g = rows_of(gradient.coalesce() if gradient.is_sparse else gradient)
+    if ids is None:
+        ids = torch.arange(len(table), device=table.device)
+    beta1, beta2 = group["betas"]
+    m = mean[ids].lerp_(g, 1 - beta1)
+    v = square[ids].mul_(beta2).addcmul_(g, g, value=1 - beta2)
+    mean[ids], square[ids] = m, v
+    table.index_add_(0, ids, m / (v.sqrt_() / root + group["eps"]), alpha=-rate)
