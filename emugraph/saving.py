@@ -21,7 +21,7 @@ from emugraph.models import Model, model_class
 from emugraph.reading import SPLITS
 from emugraph.settings import Settings
 from emugraph.state import State
-from emugraph.tensors import all_finite, map_tensors, map_values, nbytes, tensors_of, write_tensors
+from emugraph.tensors import all_finite, map_tensors, map_values, nbytes, write_tensors
 from emugraph.vocabulary import Vocabulary
 
 _HEADER = 1 << 16
@@ -133,7 +133,7 @@ def read_graph(folder: RunFolder, name: str) -> KnowledgeGraph:
     """Read what :func:`write_graph` wrote. Raises EmugraphError, naming the file, if it is damaged."""
     names = _read_labels(folder, "names", optional=True) if folder.has("graph/names.json") else None
     path = folder.path / "graph" / "triples.safetensors"
-    triples = tensors_of(folder.read("graph/triples.safetensors"), path)
+    triples = folder.use("graph/triples.safetensors", map_tensors)
     if set(triples) != set(SPLITS):
         raise EmugraphError(f"{path} is damaged: it holds {sorted(triples)}, not {sorted(SPLITS)}")
     try:

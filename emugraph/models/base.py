@@ -24,12 +24,17 @@ Side = Literal["head", "tail"]
 SIDES: tuple[Side, Side] = ("tail", "head")
 
 
+_BLOCK = 1 << 16
+"""Rows that are drawn at one time; how many changes none of the numbers."""
+
+
 def init_uniform(table: Tensor, scale: float, generator: torch.Generator) -> None:
     """Fill a table in place with numbers uniform in -scale..scale, drawn on the CPU whatever the device."""
     if table.is_meta:  # a model of shapes alone
         return
     with torch.no_grad():
-        table.copy_(torch.rand(table.shape, generator=generator).mul_(2 * scale).sub_(scale))
+        for rows in table.split(_BLOCK):  # no second table in memory
+            rows.copy_(torch.rand(rows.shape, generator=generator).mul_(2 * scale).sub_(scale))
 
 
 class Model(nn.Module, ABC):

@@ -23,8 +23,8 @@ class LazyAdam(TableOptimizer):
 
     This is not dense Adam: there a row without gradient goes on along its momentum while its moments decay, which
     :class:`DeferredAdam` makes up for, exactly. Here it stays as it is, moments included, until it has a gradient
-    again. The bias corrections count all steps (t). Up to rounding, the numbers are those of ``torch.optim.SparseAdam``,
-    but that epsilon stands where ``torch.optim.Adam`` has it.
+    again. The bias corrections count all steps (t). Up to rounding, the numbers are ``torch.optim.SparseAdam``'s, but
+    that epsilon stands where ``torch.optim.Adam`` has it.
 
     The gradients of a row that a step reads more than once are summed first. float32 on a CPU is served by a compiled
     kernel where there is one, and all else by PyTorch, which sorts the rows of a step.
