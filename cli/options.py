@@ -7,6 +7,7 @@ import inspect
 import types
 import typing
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -25,6 +26,15 @@ KeepCheckpoints = Annotated[int, typer.Option(help="How many checkpoints to keep
 Track = Annotated[
     list[str] | None,
     typer.Option("--track", help="Report to tensorboard, mlflow, wandb or csv too; may be repeated."),
+]
+
+MapTo = Annotated[
+    Path | None,
+    typer.Option(
+        "--map-to",
+        help="A folder in whose files tables and optimizer state lie in place of memory, if they are larger than it.",
+        show_default=False,
+    ),
 ]
 
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]

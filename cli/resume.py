@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emugraph.cli.options import Track
+from emugraph.cli.options import MapTo, Track
 from emugraph.cli.output import guarded, note, print_run
 
 
@@ -18,6 +18,7 @@ def resume(
         int | None,
         typer.Option(help="Steps of the whole run, more than before. [default: as many]", show_default=False),
     ] = None,
+    map_to: MapTo = None,
     track: Track = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -42,7 +43,7 @@ def resume(
     prepare()
     progress = TrainingProgress()
     try:
-        resumed = emugraph.resume(run, steps=steps, device=device, callbacks=[progress, *trackers])
+        resumed = emugraph.resume(run, steps=steps, device=device, callbacks=[progress, *trackers], map_to=map_to)
     finally:
         progress.close()
     print_run(resumed, json)

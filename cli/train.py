@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from emugraph.cli.options import CheckpointMinutes, CheckpointSteps, KeepCheckpoints, Track, with_settings
+from emugraph.cli.options import CheckpointMinutes, CheckpointSteps, KeepCheckpoints, MapTo, Track, with_settings
 from emugraph.cli.output import guarded, note, print_profile, print_run
 
 
@@ -66,6 +66,7 @@ def train(
     checkpoint_minutes: CheckpointMinutes = 5.0,
     checkpoint_steps: CheckpointSteps = None,
     keep_checkpoints: KeepCheckpoints = 2,
+    map_to: MapTo = None,
     track: Track = None,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went, and the memory.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -124,6 +125,7 @@ def train(
             checkpoints=checkpoints,
             callbacks=[progress, *trackers, *profiles],
             init_from=init_from,
+            map_to=map_to,
         )
     finally:
         progress.close()

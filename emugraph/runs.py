@@ -19,6 +19,7 @@ from emugraph.environment import choose_device
 from emugraph.errors import EmugraphError, InputError
 from emugraph.folder import CALIBRATION, FIGURES, RunFolder
 from emugraph.graph import KnowledgeGraph
+from emugraph.memory import MappedMemory
 from emugraph.models import Model
 from emugraph.saving import (
     Checkpoints,
@@ -84,6 +85,7 @@ def train(
     checkpoints: Checkpoints | None = None,
     callbacks: Iterable[Callback] = (),
     init_from: str | Path | None = None,
+    map_to: str | Path | None = None,
     **changes: Any,
 ) -> Run:
     """Train a model and evaluate its best weights on validation and test.
@@ -100,6 +102,8 @@ def train(
         callbacks: see :class:`Callback`.
         init_from: embeddings to start from, where labels are the same: a run's folder, or a file of
             :func:`emugraph.embedding_files.read_embeddings`. What has none starts at random.
+        map_to: a folder in whose files the tables and the optimizer's state lie in place of memory, for those that are
+            larger than it; see :class:`emugraph.memory.MappedMemory`. CPU only.
         changes: settings that differ from the preset or the defaults, by name: see :class:`emugraph.Settings`.
 
     Returns:
@@ -123,7 +127,7 @@ def train(
     path = Path(output) if output is not None else default_folder(kg, settings)
     check_new(path)
     config = Config(kg.name, settings, checkpoints or Checkpoints(), None if init_from is None else str(init_from))
-    trainer = _build(kg, settings, chosen)
+    trainer = _build(kg, settings, chosen, map_to)
     if init_from is not None:
         trainer.started_from = start_from(trainer.model, kg, read_embeddings(Path(init_from)))
     with RunFolder.create(path) as folder:
@@ -165,6 +169,7 @@ def resume(
     device: str = "auto",
     checkpoints: Checkpoints | None = None,
     callbacks: Iterable[Callback] = (),
+    map_to: str | Path | None = None,
 ) -> Run:
     """Go on with a run from its last checkpoint, or from its beginning where there is none.
 
@@ -178,6 +183,7 @@ def resume(
         device: "auto", "cpu" or "cuda".
         checkpoints: when to write down where the run stands; None for what it did before.
         callbacks: see :class:`Callback`.
+        map_to: see :func:`train`.
 
     Returns:
         The run. One that had come to its end is opened, and nothing else is done.
@@ -196,7 +202,7 @@ def resume(
         asked = _longer(config, steps, checkpoints, folder.path)
         found = read_checkpoint(folder)
         kg = read_graph(folder, config.dataset)
-        session = Session(_build(kg, asked.settings, chosen), folder, asked.checkpoints, tuple(callbacks))
+        session = Session(_build(kg, asked.settings, chosen, map_to), folder, asked.checkpoints, tuple(callbacks))
         if found is not None:
             name, state = found
             try:
@@ -225,9 +231,12 @@ def _longer(config: Config, steps: int | None, checkpoints: Checkpoints | None, 
     return replace(config, settings=settings, checkpoints=checkpoints or config.checkpoints)
 
 
-def _build(kg: KnowledgeGraph, settings: Settings, device: torch.device) -> Trainer:
+def _build(kg: KnowledgeGraph, settings: Settings, device: torch.device, map_to: str | Path | None) -> Trainer:
+    if map_to is not None and device.type != "cpu":
+        raise InputError(f"tables in files serve a CPU alone, not {device}; leave them out, or give device cpu")
+    memory = None if map_to is None else MappedMemory(Path(map_to))
     with _explain_lack_of_memory("--dim or --cache-size" if "nscaching" in settings.sampler else "--dim"):
-        return Trainer(kg, settings, device)
+        return Trainer(kg, settings, device, memory)
 
 
 def _run(session: Session) -> Run:

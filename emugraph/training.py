@@ -12,9 +12,10 @@ from torch import Tensor
 from emugraph.errors import DivergedError
 from emugraph.graph import KnowledgeGraph
 from emugraph.losses import power_penalty
+from emugraph.memory import Memory
 from emugraph.models import Model, Side, model_class
 from emugraph.objective import build_objective, negative_scores
-from emugraph.optimizers import Adagrad, DeferredAdam, LazyAdam, RowAdagrad
+from emugraph.optimizers import Adagrad, DeferredAdam, LazyAdam, RowAdagrad, TableOptimizer
 from emugraph.presets import PLAIN, Method, find_preset
 from emugraph.sampling import named
 from emugraph.sampling.configured import build_batches, build_sampler
@@ -29,9 +30,13 @@ class Trainer:
         kg: the graph.
         settings: what to do.
         device: where to do it.
+        memory: where the tables and the optimizer's state lie on a CPU.
     """
 
-    def __init__(self, kg: KnowledgeGraph, settings: Settings, device: torch.device) -> None:
+    def __init__(
+        self, kg: KnowledgeGraph, settings: Settings, device: torch.device, memory: Memory | None = None
+    ) -> None:
+        self.memory = memory or Memory()
         self.kg = kg
         self.settings = settings
         self.device = device
@@ -47,12 +52,15 @@ class Trainer:
             init_scale=settings.init_scale,
             reciprocal=settings.reciprocal,
             generator=self.generator,
+            empty=self.memory.empty,
         ).to(device)
         train = kg.train.to(device)
         self.sampler = build_sampler(kg, settings)
         self.batches = build_batches(train, settings, self.sampler, self.generator)
         self.objective = build_objective(settings)
         self.optimizer = build_optimizer(self.model, settings)
+        if isinstance(self.optimizer, TableOptimizer):
+            self.optimizer.memory = self.memory
         self.section: Callable[[str], AbstractContextManager[None]] = _untimed
         """What each part of a step runs in; :class:`emugraph.Profile` puts a clock there."""
         self._unsound = torch.zeros((), dtype=torch.bool, device=device)
@@ -213,7 +221,8 @@ class Trainer:
             if isinstance(self.optimizer, RowAdagrad):
                 others["sum"] = self.optimizer.sum_like(table)
             for name, value in values.items():
-                values[name] = same_shape(value, others.get(name, table), f"the optimizer's {name}").clone()
+                found = same_shape(value, others.get(name, table), f"the optimizer's {name}")
+                values[name] = self.memory.zeros_like(found).copy_(found) if found.ndim else found.clone()
             if values:
                 optimizer[number] = values
         self.model.load_state_dict(weights)

@@ -13,12 +13,14 @@ import sys
 import time
 import warnings
 from typing import Any
+from unittest import mock
 
 import numpy as np
 import pykeen
 import torch
 from pykeen.evaluation import RankBasedEvaluator
 from pykeen.models import ComplEx, DistMult, ERModel, TransE
+from pykeen.nn import modules
 from pykeen.nn.init import PretrainedInitializer
 from pykeen.nn.modules import RotatEInteraction
 from pykeen.training import SLCWATrainingLoop
@@ -38,6 +40,14 @@ class Clock(TrainingCallback):
 
     def post_batch(self, epoch: int, batch: Any, **kwargs: Any) -> None:
         self.times.append(time.perf_counter())
+
+
+class SumOfModuli(RotatEInteraction):
+    """RotatE with the norm of its authors; that of PyKEEN 1.11.1 is the root of squares, whatever p it is given."""
+
+    def forward(self, h: torch.Tensor, r: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        with mock.patch.object(modules, "negative_norm", lambda x, p, power_norm: -x.norm(p=1, dim=-1)):
+            return super().forward(h, r, t)
 
 
 class Side:
@@ -85,11 +95,10 @@ class Side:
             self.current = DistMult(embedding_dim=dim, entity_constrainer=None, **given, **common)
         elif name == "complex":
             self.current = ComplEx(embedding_dim=dim, **given, **common)
-        else:  # the sum of moduli, as RotatE's authors have it; PyKEEN's own class takes the root of squares
+        else:
             kinds = {"shape": dim, "dtype": torch.cfloat}
             self.current = ERModel(
-                interaction=RotatEInteraction,
-                interaction_kwargs={"p": 1},
+                interaction=SumOfModuli,
                 entity_representations_kwargs={**kinds, "initializer": given["entity_initializer"]},
                 relation_representations_kwargs={**kinds, "initializer": given["relation_initializer"]},
                 **common,

@@ -12,6 +12,7 @@ that training, ranking and prediction ask of a model.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from typing import ClassVar, Literal
 
 import torch
@@ -49,6 +50,7 @@ class Model(nn.Module, ABC):
             about the tail of the inverse relation (Lacroix et al., "Canonical Tensor Decomposition for Knowledge Base
             Completion", ICML 2018). The inverse of relation r has the row R + r.
         generator: the random numbers of the start; None for a fixed seed.
+        empty: makes a table of a shape.
 
     Subclasses give ``entity_width``, ``relation_width`` (real numbers a row), :meth:`query`, :meth:`components`, and
     where it is quicker than the general form, :meth:`score`.
@@ -74,15 +76,16 @@ class Model(nn.Module, ABC):
         init_scale: float | None = None,
         reciprocal: bool = False,
         generator: torch.Generator | None = None,
+        empty: Callable[[int, int], Tensor] = torch.empty,
     ) -> None:
         super().__init__()
         self.dim = dim
         self.num_relations = num_relations
         self.reciprocal = reciprocal
         self.sparse_gradients = False
-        self.entities = nn.Parameter(torch.empty(num_entities, self.entity_width))  # (N, w)
+        self.entities = nn.Parameter(empty(num_entities, self.entity_width))  # (N, w)
         rows = 2 * num_relations if reciprocal else num_relations
-        self.relations = nn.Parameter(torch.empty(rows, self.relation_width))  # (R or 2R, w')
+        self.relations = nn.Parameter(empty(rows, self.relation_width))  # (R or 2R, w')
         generator = torch.Generator().manual_seed(0) if generator is None else generator
         scale = self.default_init_scale if init_scale is None else init_scale
         init_uniform(self.entities, scale, generator)

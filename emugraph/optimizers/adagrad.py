@@ -60,7 +60,7 @@ class Adagrad(TableOptimizer):
         state = self.state[table]
         if not state:
             state["step"] = torch.tensor(0.0)
-            state["sum"] = torch.zeros_like(self.sum_like(table), memory_format=torch.contiguous_format)
+            state["sum"] = self.memory.zeros_like(self.sum_like(table))
         if form(table) is native:
             if table not in self._first:
                 self._first[table] = torch.full((len(table),), -1)

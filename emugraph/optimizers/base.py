@@ -9,10 +9,14 @@ import torch
 from torch import Tensor
 
 from emugraph.errors import InputError
+from emugraph.memory import Memory
 
 
 class TableOptimizer(torch.optim.Optimizer):
     """The steps of an optimizer of tables ``(N, w)``, whose gradients may be sparse or dense."""
+
+    memory = Memory()
+    """Where the state of tables lies."""
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> Any:

@@ -95,7 +95,7 @@ class DeferredAdam(TableOptimizer):
         state = self.state[table]
         if not state:
             state["step"] = torch.tensor(0.0)
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
+            state["exp_avg"], state["exp_avg_sq"] = self.memory.zeros_like(table), self.memory.zeros_like(table)
         if table not in self._waiting:
             constants = torch.tensor([1 - beta1, beta2, 1 - beta2, group["eps"]], dtype=torch.float32)
             self._waiting[table] = _Waiting.start(table, state["exp_avg"], state["exp_avg_sq"], constants)

@@ -65,7 +65,7 @@ class LazyAdam(TableOptimizer):
         state = self.state[table]
         if not state:
             state["step"] = torch.tensor(0.0)
-            state["exp_avg"], state["exp_avg_sq"] = torch.zeros_like(table), torch.zeros_like(table)
+            state["exp_avg"], state["exp_avg_sq"] = self.memory.zeros_like(table), self.memory.zeros_like(table)
         state["step"] += 1
         (beta1, beta2), count = group["betas"], state["step"].item()
         rate, root_correction = group["lr"] / (1 - beta1**count), (1 - beta2**count) ** 0.5
