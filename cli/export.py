@@ -41,8 +41,7 @@ def export(
     path = output if output is not None else Path(run.resolve().name + WRITERS[format])
     if path.suffix in WRITERS.values() and path.suffix != WRITERS[format]:
         raise InputError(f"{path} is named as another format than {format}; name it {path.stem}{WRITERS[format]}")
-    if format != "projector" or not force:
-        check_output(path, force)
+    check_output(path, force, folder=format == "projector")
     with busy(f"writing {path}"):
         opened = emugraph.load(run, device="cpu")
         tables = {name: opened.embeddings(name) for name in dict.fromkeys((part, "entities", "relations"))}

@@ -79,11 +79,11 @@ def note(message: str) -> None:
     stderr.print(escape(message), soft_wrap=True)
 
 
-def check_output(path: Path | None, force: bool) -> None:
-    """Raise InputError if a file cannot be written there: it exists and is not to be replaced, or is a folder."""
+def check_output(path: Path | None, force: bool, *, folder: bool = False) -> None:
+    """Raise InputError if a file, or a folder, is not to be written there: it exists, or there is the other kind."""
     if path is None:
         return
-    if path.is_dir():
+    if path.is_dir() and not folder:
         raise InputError(f"{path} is a folder; choose a file with --output")
     if path.exists() and not force:
         raise InputError(f"{path} already exists; choose another file with --output, or replace it with --force")

@@ -60,3 +60,31 @@ def test_training_from_an_export(emugraph: Command, run_folder: Path, tmp_path: 
     wrong = emugraph("train", tmp_path / "data", *small, "--dim", "9", "--init-from", tmp_path / "e.npz")
     assert (wrong.returncode, "8 numbers wide" in wrong.stderr) == (2, True)
     assert not Path("runs").exists()
+
+
+def test_export_refuses_a_name_of_another_format(emugraph: Command, run_folder: Path, tmp_path: Path) -> None:
+    done = emugraph("export", run_folder, "--format", "tsv", "-o", tmp_path / "e.npz")
+    assert (done.returncode, "named as another format" in done.stderr) == (2, True)
+    done = emugraph("export", run_folder, "--format", "tsv", "-o", tmp_path)
+    assert (done.returncode, "is a folder" in done.stderr) == (2, True)
+    assert not list(tmp_path.glob("e.*"))
+
+
+def test_no_command_replaces_a_file_unasked(emugraph: Command, run_folder: Path, tmp_path: Path) -> None:
+    commands = [
+        ("report", run_folder, "-o", "there.html"),
+        ("predict", run_folder, "--head", "0,0", "--relation", "right", "-o", "there.tsv"),
+        ("analyze", "similarity", run_folder, "-o", "there.png"),
+        ("tune", "nowhere", "-o", "there.toml"),
+    ]
+    for command in commands:
+        there = tmp_path / str(command[-1])
+        there.write_text("mine")
+        done = emugraph(*command[:-1], there)
+        assert (done.returncode, "already exists" in done.stderr, "--force" in done.stderr) == (2, True, True), command
+        assert there.read_text() == "mine"
+    done = emugraph(*commands[1][:-1], tmp_path / "there.tsv", "--force")
+    assert done.returncode == 0
+    assert (tmp_path / "there.tsv").read_text() != "mine"
+    done = emugraph("report", run_folder, "-o", tmp_path / "LICENSE")
+    assert (done.returncode, "name it LICENSE.html" in done.stderr) == (2, True)
