@@ -73,10 +73,11 @@ def fit(predictor: Predictor, parts: tuple[Part, ...] = ("tail", "head"), *, spl
     for part in parts:
         asked = _questions(predictor, split, part)
         questions += len(asked)
+        known = predictor.known(split, part, asked)
         for block in predictor.blocks(asked, part):
             shares = block.scores - block.totals[:, None]
             candidates += _histogram(shares)
-            answers += _histogram(shares[predictor.answers_of(split, part, block.questions)])
+            answers += _histogram(shares[known(block.questions)])
     if not answers.sum():
         raise InputError(
             f"{predictor.kg.name} has no {split} triples to fit probabilities on that training does not have"

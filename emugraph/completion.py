@@ -61,6 +61,7 @@ def find_triples(
         every = torch.zeros(kg.num_entities, 3, dtype=torch.int64)
         every[:, 0] = every[:, 2] = torch.arange(kg.num_entities)
         every[:, 1] = relation
+        known = [predictor.known(split, "tail", every) for split in SPLITS[1:]]
         head_totals = []
         for block in predictor.blocks(every, "head"):
             head_totals.append(block.totals)
@@ -70,8 +71,8 @@ def find_triples(
             heads = block.questions[:, 0]
             as_head = _head_scores(predictor, block.questions, block.scores)
             sums = (block.scores - block.totals[:, None]).add_(as_head).sub_(of_tail)  # (b, N)
-            for split in SPLITS[1:]:
-                sums[predictor.answers_of(split, "tail", block.questions)] = -torch.inf
+            for answers_of in known:
+                sums[answers_of(block.questions)] = -torch.inf
             if relation not in loops:
                 sums[torch.arange(len(heads), device=device), heads] = -torch.inf
             sums[block.totals == -torch.inf] = -torch.inf  # all are known

@@ -13,7 +13,7 @@ from emugraph.errors import InputError
 from emugraph.evaluation import SCORE_BYTES, Ranks, score_blocks
 from emugraph.graph import KnowledgeGraph
 from emugraph.known import KnownAnswers
-from emugraph.models.base import Model
+from emugraph.models.base import Model, Side
 from emugraph.reading import SPLITS
 
 Part = Literal["head", "relation", "tail"]
@@ -21,6 +21,11 @@ Part = Literal["head", "relation", "tail"]
 
 COLUMN: dict[Part, int] = {"head": 0, "relation": 1, "tail": 2}
 """Where it stands in a triple."""
+
+_INDEXED_WHOLE = 1 << 22
+"""Triples of a split up to which all its answers are indexed once; beyond, the index would take a gigabyte and more."""
+
+LookUp = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 _ROWS_BYTES = 2**21
 """Scores that are worked on at one time, few enough to stay in the processor's cache."""
@@ -80,22 +85,33 @@ class Predictor:
     def __init__(self, model: Model, kg: KnowledgeGraph) -> None:
         self.model = model
         self.kg = kg
-        self._known: dict[tuple[str, Part], KnownAnswers] = {}
+        self._indexes: dict[tuple[str, Part], KnownAnswers] = {}
 
-    def known(self, split: str, part: Part) -> KnownAnswers:
-        """The answers that a split has to questions for a part; built once."""
-        if (split, part) not in self._known:
-            triples = self.kg.triples(split)
-            if part == "relation":  # (head, tail) is the query, as (head, relation) is where a tail is asked
-                found = KnownAnswers(_relations_last(triples), self.kg.num_entities, "tail")
-            else:
-                found = KnownAnswers(triples, self.kg.num_relations, part)
-            self._known[split, part] = found.to(self.model.entities.device)
-        return self._known[split, part]
+    def known(self, split: str, part: Part, questions: Tensor) -> LookUp:
+        """The answers that a split has to questions for a part.
 
-    def answers_of(self, split: str, part: Part, questions: Tensor) -> tuple[Tensor, Tensor]:
-        """Rows and answers that a split has to questions (b, 3), each (M,)."""
-        return self.known(split, part).of(_relations_last(questions) if part == "relation" else questions)
+        Args:
+            split: "train", "valid" or "test".
+            part: what is asked for.
+            questions: triples, int64 (n, 3), all that will be looked up. Where the split is large, the index is of
+                these alone, and else it is of all and kept.
+
+        Returns:
+            what gives, for some of the questions (b, 3), rows and answers, each (M,).
+        """
+        triples, size = self.kg.triples(split), self.kg.num_relations
+        side: Side = "tail"
+        if part == "relation":  # (head, tail) is the query, as (head, relation) is where a tail is asked
+            triples, questions, size = _relations_last(triples), _relations_last(questions), self.kg.num_entities
+        else:
+            side = part
+        if len(triples) > _INDEXED_WHOLE:
+            index = KnownAnswers.of_questions(questions.cpu(), [triples], size, side).to(self.model.entities.device)
+        else:
+            if (split, part) not in self._indexes:
+                self._indexes[split, part] = KnownAnswers(triples, size, side).to(self.model.entities.device)
+            index = self._indexes[split, part]
+        return lambda some: index.of(_relations_last(some) if part == "relation" else some)
 
     @torch.no_grad()
     def blocks(self, questions: Tensor, part: Part) -> Iterator[Block]:
@@ -108,12 +124,14 @@ class Predictor:
         Raises:
             InputError: they are not ids of the graph, or the model is of another graph.
         """
+        questions = self.kg.checked(questions)
         if part == "relation":
             scored = _relation_blocks(self.model, self.kg, questions)
         else:
             scored = score_blocks(self.model, self.kg, questions, part)
+        known = self.known("train", part, questions)
         for batch, scores in scored:
-            rows, columns = self.answers_of("train", part, batch)
+            rows, columns = known(batch)
             trained = scores[rows, columns]
             totals = _log_sums(scores) if part == "relation" else None
             scores[rows, columns] = -torch.inf
@@ -144,6 +162,8 @@ class Predictor:
         if not isinstance(k, int) or k < 1:
             raise InputError(f"{k!r} answers were asked for; at least one is needed")
         k = min(k, self.kg.num_relations if part == "relation" else self.kg.num_entities)
+        questions = self.kg.checked(questions)
+        known = {split: self.known(split, part, questions) for split in without}
         found: list[tuple[Tensor, Tensor, Tensor]] = []
         for block in self.blocks(questions, part):
             scores = block.scores
@@ -151,7 +171,7 @@ class Predictor:
                 scores[block.rows, block.columns] = block.trained
             for split in without:
                 if split != "train":
-                    scores[self.answers_of(split, part, block.questions)] = -torch.inf
+                    scores[known[split](block.questions)] = -torch.inf
             top, ids = scores.topk(k, dim=1)
             ids[top == -torch.inf] = -1
             # Equal scores in the order of ids: by ids first, then stable by score.
@@ -177,13 +197,15 @@ class Predictor:
         Raises:
             InputError: see :meth:`blocks`.
         """
+        triples = self.kg.checked(triples)
+        known = [self.known(split, "relation", triples) for split in SPLITS]
         better, as_good = [], []
         for block in self.blocks(triples, "relation"):
             scores, own = block.scores, block.questions[:, 1:2]
             scores[block.rows, block.columns] = block.trained
             true = scores.gather(1, own)
-            for split in SPLITS:
-                scores[self.answers_of(split, "relation", block.questions)] = -torch.inf
+            for answers_of in known:
+                scores[answers_of(block.questions)] = -torch.inf
             scores.scatter_(1, own, true)
             better.append((scores > true).sum(1).cpu())
             as_good.append((scores >= true).sum(1).cpu())

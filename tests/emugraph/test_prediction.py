@@ -21,9 +21,19 @@ Scores = Callable[..., float]
 @pytest.mark.parametrize("reciprocal", [False, True])
 @pytest.mark.parametrize("part", ["tail", "head", "relation"])
 @pytest.mark.parametrize("cls", MODELS.values())
+@pytest.mark.parametrize("large", [False, True])
 def test_answers_are_those_of_plain_loops(
-    cls: type[Model], part: Part, reciprocal: bool, overlapping: Graphs, model_for: Models, score_of: Scores
+    large: bool,
+    monkeypatch: pytest.MonkeyPatch,
+    cls: type[Model],
+    part: Part,
+    reciprocal: bool,
+    overlapping: Graphs,
+    model_for: Models,
+    score_of: Scores,
 ) -> None:
+    if large:  # the index is of the questions alone
+        monkeypatch.setattr("emugraph.prediction._INDEXED_WHOLE", 0)
     kg = overlapping()
     model = model_for(kg, cls, reciprocal=reciprocal)
     stands = {split: {tuple(t) for t in kg.triples(split).tolist()} for split in SPLITS}
