@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 import json
 import multiprocessing
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -136,7 +137,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         run = str(Path(folder) / "run")
         results = _alone(measure_training, arguments.shape, arguments.optimizer, arguments.steps, run)
+        print(results, file=sys.stderr)
         results |= _alone(measure_evaluation, run, arguments.triples)
+        print(results, file=sys.stderr)
     optimizers = list(dict.fromkeys([arguments.optimizer, *arguments.optimizers]))
     steps = _alone(measure_steps, arguments.shape, optimizers, arguments.rounds)
     results = {"step_ratio": steps[arguments.optimizer]["step_ratio"], **results, "steps": steps}

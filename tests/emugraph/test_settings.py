@@ -62,7 +62,7 @@ def test_sharing_is_the_samplers_own_unless_given() -> None:
     assert Settings.create({"filtered": True}).sharing == "per-positive"
     for sampler in ("khop", "walk", "nscaching", "0.5*khop+0.5*uniform"):
         assert Settings.create({"sampler": sampler}).sharing == "per-positive"
-    for sampler in ("bernoulli", "in-batch", "2*in-batch + uniform", "UNIFORM"):
+    for sampler in ("bernoulli", "in-batch", "2*in-batch + 1*uniform", "UNIFORM"):
         assert Settings.create({"sampler": sampler}).sharing == "shared"
 
 
@@ -79,6 +79,7 @@ def test_samplers_are_written_one_way() -> None:
     [
         ({"negatives": "all", "sides": "by-relation"}, "negatives = all is every entity"),
         ({"sampler": "khop", "sharing": "shared"}, "khop draws for each positive"),
+        ({"sampler": "0.5*khop+uniform"}, "gives some of its samplers a share; give one to each, or to none"),
         ({"filtered": True, "sharing": "shared"}, "only negatives of each positive's own can be filtered"),
         ({"negatives": "all", "sampler": "khop"}, "negatives = all is every entity"),
         ({"negatives": "all", "filtered": True}, "negatives = all is every entity"),
