@@ -169,7 +169,7 @@ def counting() -> tuple[str, dict[str, Job]]:
     truth = scores[:, 7].clone()
     return f"count_better, {QUERIES} x {ENTITIES}", {
         "kernels": lambda: kernels.count_better(scores, truth),
-        "PyTorch": lambda: eager.count_better(scores, truth),
+        "PyTorch": lambda: eager.count_better(scores, truth, None),
     }
 
 

@@ -128,11 +128,12 @@ class Evaluator:
         known = self.known(triples, side) if filtered else None
         checked = checked.to(model.entities.device)
         answers = checked[:, 2 if side == "tail" else 0]
+        questions = checked[:, 0 if side == "tail" else 2] * self.kg.num_relations + checked[:, 1]
         num_entities = len(model.entities)
         block = SCORE_BYTES // (4 * max(1, num_entities))
         if block >= _FEWEST:
-            part, order = num_entities, torch.arange(len(checked), device=checked.device)
-        else:  # questions whose answers are in one part of the entities, side by side
+            part, order = num_entities, torch.argsort(questions, stable=True)  # the same question once, if it can be
+        else:  # triples whose answers are in one part of the entities, side by side
             block, part = 4 * _FEWEST, max(1, SCORE_BYTES // (16 * _FEWEST))
             order = torch.argsort(answers, stable=True)
         parts = model.entities.split(part)
@@ -185,7 +186,7 @@ class Evaluator:
 
 
 class _Counted:
-    """How many entities beat the true answers of some questions, and how many they beat.
+    """How many entities beat the true answers of some triples, and how many they beat.
 
     Args:
         model: the score function.
@@ -210,15 +211,17 @@ class _Counted:
         parts: tuple[Tensor, ...],
         known: KnownAnswers | None,
     ) -> None:
-        query = model.ask(triples[:, 0 if side == "tail" else 2], triples[:, 1], side)
+        # Each question is asked once, however many triples answer it.
+        asked, of = triples[:, [0 if side == "tail" else 2, 1]].unique(dim=0, return_inverse=True)  # (u, 2), (b,)
+        query = model.ask(asked[:, 0], asked[:, 1], side)
         size = len(parts[0])
         # Taken from the same products as their rivals' scores, so that rounding cannot make or break a tie.
-        self.true = query.new_empty(len(query))
+        self.true = query.new_empty(len(triples))
         scores = query.new_empty(0)
         for part in (answers // size).unique().tolist():
-            scores = model.score(query, parts[part])  # (b, part)
+            scores = model.score(query, parts[part])  # (u, part)
             mine = (answers // size == part).nonzero()[:, 0]
-            self.true[mine] = scores[mine, answers[mine] - part * size]
+            self.true[mine] = scores[of[mine], answers[mine] - part * size]
         self.greater, self.less = torch.zeros_like(answers), torch.zeros_like(answers)
         self.candidates = torch.full_like(answers, sum(map(len, parts)))
         rows, others = known.of(triples) if known is not None else (answers[:0], answers[:0])
@@ -227,14 +230,14 @@ class _Counted:
         for number, part in enumerate(parts):
             if len(parts) > 1:
                 scores = model.score(query, part)
-            greater, less = count_better(scores, self.true)
+            greater, less = count_better(scores, self.true, of)
             self.greater += greater
             self.less += less
             here = rows, others
             if len(parts) > 1:
                 inside = others // size == number
                 here = rows[inside], others[inside] - number * size
-            theirs, own = scores[here], self.true[here[0]]
+            theirs, own = scores[of[here[0]], here[1]], self.true[here[0]]
             self._take_away(self.greater, here[0], theirs > own)
             self._take_away(self.less, here[0], theirs < own)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor
@@ -38,7 +38,7 @@ class KnownAnswers:
         self.answers = pairs[:, 1].contiguous()
 
     @classmethod
-    def of_questions(cls, questions: Tensor, known: Sequence[Tensor], num_relations: int, side: Side) -> KnownAnswers:
+    def of_questions(cls, questions: Tensor, known: Iterable[Tensor], num_relations: int, side: Side) -> KnownAnswers:
         """The index of the answers to some questions alone, however many triples are known.
 
         Args:

@@ -25,6 +25,9 @@ COLUMN: dict[Part, int] = {"head": 0, "relation": 1, "tail": 2}
 _INDEXED_WHOLE = 1 << 22
 """Triples of a split up to which all its answers are indexed once; beyond, the index would take a gigabyte and more."""
 
+_PIECE = 1 << 20
+"""Triples that are looked through at one time."""
+
 LookUp = Callable[[Tensor], tuple[Tensor, Tensor]]
 
 _ROWS_BYTES = 2**21
@@ -101,17 +104,21 @@ class Predictor:
         """
         triples, size = self.kg.triples(split), self.kg.num_relations
         side: Side = "tail"
+        in_order: Callable[[Tensor], Tensor] = _as_they_are
         if part == "relation":  # (head, tail) is the query, as (head, relation) is where a tail is asked
-            triples, questions, size = _relations_last(triples), _relations_last(questions), self.kg.num_entities
+            in_order, size = _relations_last, self.kg.num_entities
         else:
             side = part
         if len(triples) > _INDEXED_WHOLE:
-            index = KnownAnswers.of_questions(questions.cpu(), [triples], size, side).to(self.model.entities.device)
+            pieces = map(in_order, triples.split(_PIECE))
+            index = KnownAnswers.of_questions(in_order(questions).cpu(), pieces, size, side)
+            index.to(self.model.entities.device)
         else:
             if (split, part) not in self._indexes:
-                self._indexes[split, part] = KnownAnswers(triples, size, side).to(self.model.entities.device)
+                whole = KnownAnswers(in_order(triples), size, side)
+                self._indexes[split, part] = whole.to(self.model.entities.device)
             index = self._indexes[split, part]
-        return lambda some: index.of(_relations_last(some) if part == "relation" else some)
+        return lambda some: index.of(in_order(some))
 
     @torch.no_grad()
     def blocks(self, questions: Tensor, part: Part) -> Iterator[Block]:
@@ -231,6 +238,10 @@ def check_splits(splits: Collection[str]) -> tuple[str, ...]:
         if split not in SPLITS:
             raise InputError(f"unknown split {split!r}; known: {', '.join(SPLITS)}")
     return tuple(dict.fromkeys(splits))
+
+
+def _as_they_are(triples: Tensor) -> Tensor:
+    return triples
 
 
 def _relations_last(triples: Tensor) -> Tensor:

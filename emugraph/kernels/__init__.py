@@ -203,22 +203,27 @@ def softmax_loss(positive: Tensor, negatives: Tensor, label: float = 0.0) -> Ten
     return form(positive, negatives).softmax_loss(positive, negatives, label)
 
 
-def count_better(scores: Tensor, true_scores: Tensor) -> tuple[Tensor, Tensor]:
+def count_better(scores: Tensor, true_scores: Tensor, rows: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Count, row by row, the scores that beat the true one and those that it beats.
 
     Args:
         scores: ``(B, N)``.
-        true_scores: ``(B,)``.
+        true_scores: ``(n,)``.
+        rows: the row of scores that each true one belongs to, ``(n,)`` int64; None for its own, where n is B.
 
     Returns:
-        ``(greater, less)``, each ``(B,)`` int64: entries of row ``b`` strictly greater and strictly less than
-        ``true_scores[b]``. A NaN is neither. No gradient.
+        ``(greater, less)``, each ``(n,)`` int64: entries of the row strictly greater and strictly less than
+        ``true_scores[i]``. A NaN is neither. No gradient.
 
     Raises:
         InputError: the shapes do not fit.
+        IndexError: a row lies outside the scores.
     """
-    if scores.dim() != 2 or true_scores.shape != scores.shape[:1]:
+    expected = scores.shape[:1] if rows is None else rows.shape
+    if scores.dim() != 2 or true_scores.dim() != 1 or true_scores.shape != expected:
         raise InputError(
             f"scores must be (B, N) and true_scores (B,), got {tuple(scores.shape)} and {tuple(true_scores.shape)}"
+            if rows is None
+            else f"true_scores and rows must both be (n,), got {tuple(true_scores.shape)} and {tuple(rows.shape)}"
         )
-    return form(scores, true_scores).count_better(scores.detach(), true_scores.detach())
+    return form(scores, true_scores).count_better(scores.detach(), true_scores.detach(), rows)

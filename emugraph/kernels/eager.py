@@ -152,8 +152,8 @@ def unpack_mask(packed: Tensor, units: int) -> Tensor:
     return (bits & 1).flatten(-2)[..., :units]
 
 
-def count_better(scores: Tensor, true_scores: Tensor) -> tuple[Tensor, Tensor]:
-    truth = true_scores[:, None]
+def count_better(scores: Tensor, true_scores: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
+    scores, truth = scores if rows is None else scores[rows], true_scores[:, None]
     return (scores > truth).sum(1), (scores < truth).sum(1)
 
 

@@ -32,6 +32,10 @@ EXAMPLES = 6
 """Questions answered rightly, and as many wrongly."""
 
 
+POSITIVES = 500
+"""Training triples whose negatives are looked at."""
+
+
 @dataclass(frozen=True)
 class Described:
     """One run.
@@ -117,7 +121,7 @@ def collect(runs: Sequence[Run], *, split: str = "test", advance: Callable[[int]
     right, wrong = _examples(first, rankings[0])
     rate = first.settings.mutation_rate
     return Contents(
-        first.kg.summary(), split, described, negative_similarities(first, mutation_rate=rate, positives=500),
+        first.kg.summary(), split, described, negative_similarities(first, mutation_rate=rate, positives=POSITIVES),
         places, groups, right, wrong,
     )  # fmt: skip
 

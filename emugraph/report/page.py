@@ -15,7 +15,7 @@ from emugraph._version import __version__
 from emugraph.analysis import figures
 from emugraph.analysis.negatives import TITLES
 from emugraph.files import write_text
-from emugraph.report.contents import RELATIONS, Contents, Described, collect
+from emugraph.report.contents import POSITIVES, RELATIONS, Contents, Described, collect
 from emugraph.runs import Run
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def render(contents: Contents) -> str:
         contents=contents,
         colors=figures.COLORS,
         titles=TITLES,
+        positives=POSITIVES,
         version=__version__,
         differing=_differing(contents.runs),
         curves=_svg(_curves(contents.runs)) if any(run.curve for run in contents.runs) else None,

@@ -10,6 +10,9 @@ from torch import Tensor
 from emugraph.models.base import SIDES, Side
 from emugraph.state import State, ids_below, part_of, under
 
+_PLACES = torch.int32
+"""Of triples in their order, half the memory of 64 bits."""
+
 
 class SidedBatches(Protocol):
     """An endless stream of batches, all positives of a batch with the same side to corrupt."""
@@ -45,16 +48,16 @@ class Batches:
         self.batch_size = min(batch_size, len(triples))
         self.generator = generator
         self.epoch = 0
-        self._pending = torch.empty(0, dtype=torch.int64, device=triples.device)
+        self._pending = torch.empty(0, dtype=_PLACES, device=triples.device)
 
     def next(self) -> Tensor:
         """The next batch, int64 (B, 3)."""
         if len(self._pending) < self.batch_size:
-            order = torch.randperm(len(self.triples), generator=self.generator).to(self.triples.device)
-            self._pending = torch.cat([self._pending, order])
+            order = torch.randperm(len(self.triples), generator=self.generator, dtype=_PLACES).to(self.triples.device)
+            self._pending = torch.cat([self._pending, order]) if len(self._pending) else order
             self.epoch += 1
         chosen, self._pending = self._pending[: self.batch_size], self._pending[self.batch_size :]
-        return self.triples[chosen]
+        return self.triples[chosen.long()]
 
     def state_dict(self) -> State:
         """See :class:`SidedBatches`."""
@@ -63,7 +66,8 @@ class Batches:
     def load_state_dict(self, state: State) -> None:
         """See :class:`SidedBatches`."""
         self.epoch = state["epoch"]
-        self._pending = ids_below(len(self.triples), state["pending"], "the batches to come").to(self.triples.device)
+        pending = ids_below(len(self.triples), state["pending"], "the batches to come")
+        self._pending = pending.to(self.triples.device, _PLACES)
 
 
 class SidesInTurn:

@@ -11,10 +11,12 @@ from torch.autograd.function import once_differentiable
 from emugraph.kernels.native.library import call
 
 
-def count_better(scores: Tensor, true_scores: Tensor) -> tuple[Tensor, Tensor]:
+def count_better(scores: Tensor, true_scores: Tensor, rows: Tensor | None) -> tuple[Tensor, Tensor]:
     scores, true_scores = scores.contiguous(), true_scores.contiguous()
-    greater, less = scores.new_empty(2, len(scores), dtype=torch.int64)  # (B,) each
-    call("emugraph_count_better", scores, true_scores, *scores.shape, greater, less)
+    rows = None if rows is None else rows.contiguous()
+    greater, less = scores.new_empty(2, len(true_scores), dtype=torch.int64)  # (n,) each
+    if len(true_scores):
+        call("emugraph_count_better", scores, *scores.shape, true_scores, rows, len(true_scores), greater, less)
     return greater, less
 
 

@@ -294,6 +294,19 @@ class TestByHand:
         assert less.tolist() == [1, 1, 0]
         assert greater.dtype == less.dtype == torch.int64
 
+    def test_count_better_of_given_rows(self) -> None:
+        scores = torch.tensor([[1.0, 2.0, 3.0], [9.0, 8.0, 7.0]])
+        greater, less = kernels.count_better(scores, torch.tensor([8.0, 2.0, 7.5, 0.0]), torch.tensor([1, 0, 1, 0]))
+        assert greater.tolist() == [1, 1, 2, 3]
+        assert less.tolist() == [1, 1, 1, 0]
+        for rows in ([0, 2], [0, -3]):
+            with pytest.raises(IndexError):
+                kernels.count_better(scores, torch.zeros(2), torch.tensor(rows))
+        with pytest.raises(InputError, match="must both be"):
+            kernels.count_better(scores, torch.zeros(2), torch.tensor([0]))
+        empty = torch.zeros(0, dtype=torch.int64)
+        assert kernels.count_better(scores, torch.zeros(0), empty)[0].tolist() == []
+
     def test_count_better_over_long_rows(self) -> None:
         scores = torch.arange(100_000.0).repeat(3, 1)
         greater, less = kernels.count_better(scores, torch.tensor([0.0, 70_000.0, 99_999.5]))
