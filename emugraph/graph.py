@@ -27,6 +27,13 @@ if TYPE_CHECKING:
 ENTITY = "entity"
 
 
+_SORTED_WHOLE = 1 << 22
+"""Triples of a split up to which their keys are sorted once and kept, to look triples up."""
+
+_PIECE = 1 << 20
+"""Of a larger one, how many are looked through at one time."""
+
+
 @dataclass(eq=False)
 class KnowledgeGraph:
     """Entities, relations and the triples (head, relation, tail) between them.
@@ -280,14 +287,21 @@ class KnowledgeGraph:
 
     def contains(self, triples: torch.Tensor, split: str) -> torch.Tensor:
         """Which triples stand in a split, bool (n,), for int64 ids (n, 3)."""
-        known, keys = self._sorted_keys[self._known_split(split)], self._keys(triples)
-        if not len(known):
-            return torch.zeros(len(keys), dtype=torch.bool)
-        return known[torch.searchsorted(known, keys).clamp_max_(len(known) - 1)] == keys
+        known, keys = self.triples(split), self._keys(triples)
+        if len(known) <= _SORTED_WHOLE:
+            if split not in self._sorted_keys:
+                self._sorted_keys[split] = self._keys(known).sort().values
+            return _among(self._sorted_keys[split], keys)
+        asked, places = keys.unique(return_inverse=True)
+        found = torch.zeros(len(asked), dtype=torch.bool)
+        for some in map(self._keys, known.split(_PIECE)):
+            found[torch.searchsorted(asked, some[_among(asked, some)])] = True
+        return found[places]
 
     @cached_property
     def _sorted_keys(self) -> dict[str, torch.Tensor]:
-        return {split: self._keys(self.triples(split)).sort().values for split in SPLITS}
+        """Those of splits that were asked for."""
+        return {}
 
     def _keys(self, triples: torch.Tensor) -> torch.Tensor:
         """One int64 a triple, distinct for distinct triples."""
@@ -299,6 +313,13 @@ class KnowledgeGraph:
         return (
             f"KnowledgeGraph({self.name!r}, entities={self.num_entities:,}, relations={self.num_relations:,}, {counts})"
         )
+
+
+def _among(known: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
+    """Which keys (n,) are among the known ones, which are ascending; bool (n,)."""
+    if not len(known):
+        return torch.zeros(len(keys), dtype=torch.bool)
+    return known[torch.searchsorted(known, keys).clamp_max_(len(known) - 1)] == keys
 
 
 def load_dataset(

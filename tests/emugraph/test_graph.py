@@ -161,3 +161,18 @@ def test_an_unknown_entity_is_told_the_nearest_names_where_no_label_is_near() ->
         kg.entity_id("dogg.n.01")
     with pytest.raises(InputError, match=r"unknown entity '020840711'\. Did you mean .*'02084071'"):
         kg.entity_id("020840711")
+
+
+@pytest.mark.parametrize("large", [False, True])
+def test_contains_is_membership(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if large:  # looked through piece by piece
+        monkeypatch.setattr("emugraph.graph._SORTED_WHOLE", 0)
+        monkeypatch.setattr("emugraph.graph._PIECE", 7)
+    generator = torch.Generator().manual_seed(0)
+    triples = torch.stack([torch.randint(n, (60,), generator=generator) for n in (5, 2, 5)], dim=1)
+    labels = Vocabulary("abcde", "entity"), Vocabulary("rs", "relation")
+    kg = KnowledgeGraph(*labels, triples[:30], triples[30:40])
+    for split, known in (("train", triples[:30]), ("valid", triples[30:40]), ("test", triples[:0])):
+        expected = [triple in known.tolist() for triple in triples.tolist()]
+        assert kg.contains(triples, split).tolist() == expected
+        assert kg.contains(triples[:0], split).shape == (0,)
