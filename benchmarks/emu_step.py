@@ -15,17 +15,15 @@ ratios.
 
 from __future__ import annotations
 
-import argparse
-import json
 from typing import Any
 from unittest import mock
 
 import torch
 from torch import Tensor
 
+from benchmarks.models import measure_models
 from benchmarks.timing import interleave
-from emugraph import KnowledgeGraph, Settings, Vocabulary, kernels, training
-from emugraph.environment import keep_freed_memory
+from emugraph import KnowledgeGraph, Settings, Vocabulary, training
 from emugraph.models import Model
 from emugraph.mutation import draw_masks, materialized_scores
 from emugraph.presets import PLAIN
@@ -88,22 +86,9 @@ def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Measure all models and print a table, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    """Measure all models and print lines, or JSON."""
     torch.set_num_threads(2)
-    keep_freed_memory()  # as the command line trains
-    kernels.prepare()
-    kg = graph()
-    results = {name: measure(kg, name, arguments.rounds) for name in arguments.models}
-    if arguments.json:
-        print(json.dumps(results))
-        return
-    for name, result in results.items():
-        print(name, *(f"{key} {value}" for key, value in result.items()), sep="  ")
+    measure_models(__doc__, measure, MODELS, "rounds", 15, graph())
 
 
 if __name__ == "__main__":

@@ -15,16 +15,14 @@ turn:
 
 from __future__ import annotations
 
-import argparse
-import json
 from typing import Any
 
 import torch
 
 from benchmarks.emu_step import MODELS, graph
+from benchmarks.models import measure_models
 from benchmarks.timing import interleave
-from emugraph import KnowledgeGraph, Profile, Settings, kernels
-from emugraph.environment import keep_freed_memory
+from emugraph import KnowledgeGraph, Profile, Settings
 from emugraph.training import Trainer
 
 B, K, D = 1000, 256, 100
@@ -66,21 +64,8 @@ def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
 
 def main() -> None:
     """Measure all models and print lines, or JSON."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", nargs="+", default=MODELS)
-    parser.add_argument("--rounds", type=int, default=15)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
     torch.set_num_threads(2)
-    keep_freed_memory()
-    kernels.prepare()
-    kg = graph()
-    results = {name: measure(kg, name, arguments.rounds) for name in arguments.models}
-    if arguments.json:
-        print(json.dumps(results))
-        return
-    for name, result in results.items():
-        print(name, *(f"{key} {value}" for key, value in result.items()), sep="  ")
+    measure_models(__doc__, measure, MODELS, "rounds", 15, graph())
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from emugraph.errors import InputError
 from emugraph.kernels import count_better
-from emugraph.known import KnownAnswers
+from emugraph.known import KnownAnswers, query_keys
 from emugraph.models.base import SIDES, Model, Side
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ class Evaluator:
         known = self.known(triples, side) if filtered else None
         checked = checked.to(model.entities.device)
         answers = checked[:, 2 if side == "tail" else 0]
-        questions = checked[:, 0 if side == "tail" else 2] * self.kg.num_relations + checked[:, 1]
+        questions = query_keys(checked, self.kg.num_relations, side)
         num_entities = len(model.entities)
         block = SCORE_BYTES // (4 * max(1, num_entities))
         if block >= _FEWEST:
@@ -139,7 +139,7 @@ class Evaluator:
         parts = model.entities.split(part)
         optimistic, pessimistic = torch.empty_like(answers), torch.empty_like(answers)
         for rows in order.split(block):
-            counted = _Counted(model, checked[rows], answers[rows], side, parts, known)
+            counted = _Counted(model, checked[rows], questions[rows], answers[rows], side, parts, known)
             worst = counted.candidates - counted.less
             optimistic[rows] = torch.where(counted.true.isnan(), worst, 1 + counted.greater)
             pessimistic[rows] = worst
@@ -191,6 +191,7 @@ class _Counted:
     Args:
         model: the score function.
         triples: (b, 3).
+        questions: their keys (b,), of :func:`query_keys`.
         answers: their true answers (b,).
         side: the side that is asked.
         parts: the rows of all entities, in pieces.
@@ -206,14 +207,15 @@ class _Counted:
         self,
         model: Model,
         triples: Tensor,
+        questions: Tensor,
         answers: Tensor,
         side: Side,
         parts: tuple[Tensor, ...],
         known: KnownAnswers | None,
     ) -> None:
         # Each question is asked once, however many triples answer it.
-        asked, of = triples[:, [0 if side == "tail" else 2, 1]].unique(dim=0, return_inverse=True)  # (u, 2), (b,)
-        query = model.ask(asked[:, 0], asked[:, 1], side)
+        asked, of = questions.unique(return_inverse=True)  # (u,), (b,)
+        query = model.ask(asked // model.num_relations, asked % model.num_relations, side)
         size = len(parts[0])
         # Taken from the same products as their rivals' scores, so that rounding cannot make or break a tie.
         self.true = query.new_empty(len(triples))

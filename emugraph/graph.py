@@ -12,6 +12,7 @@ import torch
 
 from emugraph import convert, reading
 from emugraph.errors import InputError, nearest
+from emugraph.known import PIECE, among
 from emugraph.labels import Labels
 from emugraph.lookup import Lookup
 from emugraph.reading import SPLITS, parse_fractions
@@ -29,9 +30,6 @@ ENTITY = "entity"
 
 _SORTED_WHOLE = 1 << 22
 """Triples of a split up to which their keys are sorted once and kept, to look triples up."""
-
-_PIECE = 1 << 20
-"""Of a larger one, how many are looked through at one time."""
 
 
 @dataclass(eq=False)
@@ -291,11 +289,11 @@ class KnowledgeGraph:
         if len(known) <= _SORTED_WHOLE:
             if split not in self._sorted_keys:
                 self._sorted_keys[split] = self._keys(known).sort().values
-            return _among(self._sorted_keys[split], keys)
+            return among(self._sorted_keys[split], keys)
         asked, places = keys.unique(return_inverse=True)
         found = torch.zeros(len(asked), dtype=torch.bool)
-        for some in map(self._keys, known.split(_PIECE)):
-            found[torch.searchsorted(asked, some[_among(asked, some)])] = True
+        for some in map(self._keys, known.split(PIECE)):
+            found[torch.searchsorted(asked, some[among(asked, some)])] = True
         return found[places]
 
     @cached_property
@@ -313,13 +311,6 @@ class KnowledgeGraph:
         return (
             f"KnowledgeGraph({self.name!r}, entities={self.num_entities:,}, relations={self.num_relations:,}, {counts})"
         )
-
-
-def _among(known: torch.Tensor, keys: torch.Tensor) -> torch.Tensor:
-    """Which keys (n,) are among the known ones, which are ascending; bool (n,)."""
-    if not len(known):
-        return torch.zeros(len(keys), dtype=torch.bool)
-    return known[torch.searchsorted(known, keys).clamp_max_(len(known) - 1)] == keys
 
 
 def load_dataset(

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from emugraph.models.base import Side
+if TYPE_CHECKING:
+    from emugraph.models.base import Side
 
-_BLOCK = 1 << 20
+PIECE = 1 << 20
 """Triples that are looked through at one time."""
 
 
@@ -47,17 +49,16 @@ class KnownAnswers:
             num_relations: R.
             side: the side that is asked.
         """
-        asked = _keys(questions, num_relations, side).unique()
+        asked = query_keys(questions, num_relations, side).unique()
         kept = [questions[:0]]
         for triples in known if len(asked) else ():
-            for some in triples.split(_BLOCK):
-                keys = _keys(some, num_relations, side)
-                kept.append(some[asked[torch.searchsorted(asked, keys).clamp_max_(len(asked) - 1)] == keys])
+            for some in triples.split(PIECE):
+                kept.append(some[among(asked, query_keys(some, num_relations, side))])
         return cls(torch.cat(kept), num_relations, side)
 
     def keys(self, triples: Tensor) -> Tensor:
         """One int64 for each triple's query, (n,)."""
-        return _keys(triples, self.num_relations, self.side)
+        return query_keys(triples, self.num_relations, self.side)
 
     def slots(self, triples: Tensor) -> tuple[Tensor, Tensor]:
         """Where each triple's query stands in ``query_keys``, and whether it does, both (n,); a slot is always valid
@@ -94,5 +95,13 @@ class KnownAnswers:
         return rows, self.answers[start[rows] + offset]
 
 
-def _keys(triples: Tensor, num_relations: int, side: Side) -> Tensor:
+def among(known: Tensor, keys: Tensor) -> Tensor:
+    """Which keys (n,) are among the known ones, which are ascending; bool (n,)."""
+    if not len(known):
+        return torch.zeros_like(keys, dtype=torch.bool)
+    return known[torch.searchsorted(known, keys).clamp_max_(len(known) - 1)] == keys
+
+
+def query_keys(triples: Tensor, num_relations: int, side: Side) -> Tensor:
+    """One int64 for each triple's query, (n,): known entity times R plus relation."""
     return triples[:, 0 if side == "tail" else 2] * num_relations + triples[:, 1]

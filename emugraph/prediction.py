@@ -12,7 +12,7 @@ from torch import Tensor
 from emugraph.errors import InputError
 from emugraph.evaluation import SCORE_BYTES, Ranks, score_blocks
 from emugraph.graph import KnowledgeGraph
-from emugraph.known import KnownAnswers
+from emugraph.known import PIECE, KnownAnswers
 from emugraph.models.base import Model, Side
 from emugraph.reading import SPLITS
 
@@ -24,9 +24,6 @@ COLUMN: dict[Part, int] = {"head": 0, "relation": 1, "tail": 2}
 
 _INDEXED_WHOLE = 1 << 22
 """Triples of a split up to which all its answers are indexed once; beyond, the index would take a gigabyte and more."""
-
-_PIECE = 1 << 20
-"""Triples that are looked through at one time."""
 
 LookUp = Callable[[Tensor], tuple[Tensor, Tensor]]
 
@@ -110,7 +107,7 @@ class Predictor:
         else:
             side = part
         if len(triples) > _INDEXED_WHOLE:
-            pieces = map(in_order, triples.split(_PIECE))
+            pieces = map(in_order, triples.split(PIECE))
             index = KnownAnswers.of_questions(in_order(questions).cpu(), pieces, size, side)
             index.to(self.model.entities.device)
         else:

@@ -11,7 +11,7 @@ from torch import Tensor
 from emugraph.errors import InputError
 from emugraph.kernels import native
 from emugraph.kernels.dispatch import form
-from emugraph.optimizers.base import TableOptimizer, rows_of
+from emugraph.optimizers.base import TableOptimizer, check_tables, rows_of
 
 
 class Adagrad(TableOptimizer):
@@ -45,12 +45,7 @@ class Adagrad(TableOptimizer):
         group, name = self.param_groups[-1], type(self).__name__
         if not (group["lr"] >= 0 and group["eps"] > 0):
             raise InputError(f"{name} needs lr of 0 or more and eps above 0, got {group['lr']} and {group['eps']}")
-        for table in group["params"]:
-            if table.ndim != 2 or table.dtype not in (torch.float32, torch.float64) or not table.is_contiguous():
-                raise InputError(
-                    f"{name} needs contiguous tables (N, w) of float32 or float64, "
-                    f"got {tuple(table.shape)} of {table.dtype}"
-                )
+        check_tables(self)
 
     def sum_like(self, table: Tensor) -> Tensor:
         """A tensor of the shape and kind of numbers of a table's ``sum``."""

@@ -13,10 +13,10 @@ from torch import Tensor
 from emugraph import kernels
 from emugraph.errors import EmugraphError, InputError
 from emugraph.kernels import native
-from emugraph.optimizers.base import TableOptimizer, rows_of
+from emugraph.optimizers.base import AdamOptimizer, rows_of
 
 
-class DeferredAdam(TableOptimizer):
+class DeferredAdam(AdamOptimizer):
     """Dense Adam that touches only the rows of a step.
 
     In dense Adam a row without gradient moves too: its moments decay, and it goes on along its momentum. Here that
@@ -56,7 +56,7 @@ class DeferredAdam(TableOptimizer):
         if not kernels.compiled():
             raise EmugraphError(f"DeferredAdam needs compiled kernels, not {kernels.status()}; use torch.optim.Adam")
         self._waiting: dict[Tensor, _Waiting] = {}
-        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
+        super().__init__(parameters, lr, betas, eps)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
@@ -91,17 +91,11 @@ class DeferredAdam(TableOptimizer):
             waiting.finish()
 
     def _step(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        beta1, beta2 = group["betas"]
-        state = self.state[table]
-        if not state:
-            state["step"] = torch.tensor(0.0)
-            state["exp_avg"], state["exp_avg_sq"] = self.memory.zeros_like(table), self.memory.zeros_like(table)
+        state = self._state_of(table)
         if table not in self._waiting:
-            constants = torch.tensor([1 - beta1, beta2, 1 - beta2, group["eps"]], dtype=torch.float32)
-            self._waiting[table] = _Waiting.start(table, state["exp_avg"], state["exp_avg_sq"], constants)
-        state["step"] += 1
-        count = state["step"].item()
-        rate, root_correction = group["lr"] / (1 - beta1**count), (1 - beta2**count) ** 0.5
+            moments = state["exp_avg"], state["exp_avg_sq"]
+            self._waiting[table] = _Waiting.start(table, *moments, self._constants(group))
+        rate, root_correction = self._count(state, group)
         self._waiting[table].step(gradient, rate, root_correction)
 
     def state_dict(self) -> dict[str, Any]:

@@ -9,13 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from emugraph.errors import InputError
 from emugraph.kernels import native
 from emugraph.kernels.dispatch import form
-from emugraph.optimizers.base import TableOptimizer, rows_of
+from emugraph.optimizers.base import AdamOptimizer, check_tables, rows_of
 
 
-class LazyAdam(TableOptimizer):
+class LazyAdam(AdamOptimizer):
     r"""Adam whose step touches only the rows that have gradients, in time and in memory.
 
     .. math:: m \leftarrow \beta_1 m + (1 - \beta_1) g, \quad v \leftarrow \beta_2 v + (1 - \beta_2) g^2, \quad
@@ -50,34 +49,23 @@ class LazyAdam(TableOptimizer):
         eps: float = 1e-8,
     ) -> None:
         self._work: dict[Tensor, tuple[Tensor, Tensor]] = {}  # the kernel's working memory
-        super().__init__(parameters, {"lr": lr, "betas": betas, "eps": eps})
+        super().__init__(parameters, lr, betas, eps)
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         super().add_param_group(param_group)
-        for table in self.param_groups[-1]["params"]:
-            if table.ndim != 2 or table.dtype not in (torch.float32, torch.float64) or not table.is_contiguous():
-                raise InputError(
-                    "LazyAdam needs contiguous tables (N, w) of float32 or float64, "
-                    f"got {tuple(table.shape)} of {table.dtype}"
-                )
+        check_tables(self)
 
     def _step(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
-        state = self.state[table]
-        if not state:
-            state["step"] = torch.tensor(0.0)
-            state["exp_avg"], state["exp_avg_sq"] = self.memory.zeros_like(table), self.memory.zeros_like(table)
-        state["step"] += 1
-        (beta1, beta2), count = group["betas"], state["step"].item()
-        rate, root_correction = group["lr"] / (1 - beta1**count), (1 - beta2**count) ** 0.5
+        state = self._state_of(table)
+        rate, root_correction = self._count(state, group)
         moments = state["exp_avg"], state["exp_avg_sq"]
         if form(table) is native:
             if table not in self._work:
                 self._work[table] = torch.zeros(len(table), dtype=torch.int64), torch.full((len(table),), -1)
             done, first = self._work[table]
-            constants = torch.tensor([1 - beta1, beta2, 1 - beta2, group["eps"]], dtype=torch.float32)
             # A history of this step alone: no row has missed any.
             history = array("f", (-rate, 1 / root_correction))
-            native.adam_step((table, *moments, done), history, constants, *rows_of(gradient), first)
+            native.adam_step((table, *moments, done), history, self._constants(group), *rows_of(gradient), first)
         else:
             _step_in_pytorch(table, *moments, gradient, group, rate, root_correction)
 

@@ -167,7 +167,7 @@ def test_an_unknown_entity_is_told_the_nearest_names_where_no_label_is_near() ->
 def test_contains_is_membership(large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     if large:  # looked through piece by piece
         monkeypatch.setattr("emugraph.graph._SORTED_WHOLE", 0)
-        monkeypatch.setattr("emugraph.graph._PIECE", 7)
+        monkeypatch.setattr("emugraph.graph.PIECE", 7)
     generator = torch.Generator().manual_seed(0)
     triples = torch.stack([torch.randint(n, (60,), generator=generator) for n in (5, 2, 5)], dim=1)
     labels = Vocabulary("abcde", "entity"), Vocabulary("rs", "relation")

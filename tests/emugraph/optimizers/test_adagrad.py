@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import pickle
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -33,21 +32,6 @@ def dtype(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> to
     elif request.param == "native" and not native.available():
         pytest.skip("no C++ compiler")
     return torch.float64 if request.param == "float64" else torch.float32
-
-
-@pytest.fixture
-def _compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("EMUGRAPH_KERNELS", raising=False)
-    if not native.available():
-        pytest.skip("no C++ compiler")
-
-
-@pytest.fixture
-def _threads() -> Iterator[None]:
-    """Puts the number of threads back."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
 
 
 @dataclass
@@ -225,7 +209,7 @@ def test_other_rows_stay_as_they_are(kind: type[Adagrad], dtype: torch.dtype) ->
 
 
 @both
-@pytest.mark.usefixtures("_compiled", "_threads")
+@pytest.mark.usefixtures("_compiled", "threads")
 def test_the_number_of_threads_changes_nothing(kind: type[Adagrad]) -> None:
     runs = []
     for count in (1, 2, 3):

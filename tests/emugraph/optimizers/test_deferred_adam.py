@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 import pickle
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -16,26 +15,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from emugraph import EmugraphError, InputError, KnowledgeGraph, Settings, kernels
-from emugraph.kernels import native
 from emugraph.optimizers import DeferredAdam
 from emugraph.training import Trainer
 
 EVERY_EXAMPLE = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-@pytest.fixture(autouse=True)
-def _compiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("EMUGRAPH_KERNELS", raising=False)
-    if not native.available():
-        pytest.skip("no C++ compiler")
-
-
-@pytest.fixture
-def threads() -> Iterator[None]:
-    """Puts the number of threads back."""
-    before = torch.get_num_threads()
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("_compiled")
 
 
 @dataclass
