@@ -51,7 +51,9 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
         kind: one of ``KINDS``.
 
     Returns:
-        Scores ``(B, K)``, differentiable (once) by ``q`` and ``e``.
+        Scores ``(B, K)``, differentiable (once) by ``q`` and ``e``. Where no gradient is asked for, those of ``"dot"``
+        follow ``torch.set_float32_matmul_precision``: with "medium", factors are rounded to bfloat16 on a CPU that
+        multiplies such numbers (AVX512-BF16); sums stay float32.
 
     Raises:
         InputError: shapes or the kind's name do not fit.

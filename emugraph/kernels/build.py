@@ -30,8 +30,8 @@ from emugraph.files import cache_root, replacing
 
 logger = logging.getLogger("emugraph")
 
-SOURCE_NAMES = ("adagrad.cpp", "adam.cpp", "pairwise.cpp", "mixed.cpp", "gathered.cpp", "softmax.cpp", "rank.cpp")
-SOURCES = tuple(Path(__file__).with_name(name) for name in SOURCE_NAMES)
+SOURCE_NAMES = ("adagrad", "adam", "pairwise", "products", "mixed", "gathered", "softmax", "rank")
+SOURCES = tuple(Path(__file__).with_name(f"{name}.cpp") for name in SOURCE_NAMES)
 HEADERS = tuple(Path(__file__).with_name(name) for name in ("vectors.h", "terms.h", "pairs.h", "gradients.h"))
 # No -ffast-math: a NaN must stay a NaN. Nothing here reads errno or floating-point exception flags.
 FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
@@ -48,6 +48,7 @@ class Library:
     reason: str
     seconds: float | None = None  # spent compiling; None: nothing was compiled
     lanes: int = 1  # of its vectors
+    bfloat16: bool = False  # whether the processor multiplies such numbers
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def _build_or_load() -> Library:
         for file in sorted(folder.glob(f"kernels-{key}-*.so")):
             handle = _load_kept(file)
             if handle is not None:
-                return Library(handle, f"{version}, {recipe.words}", lanes=handle.emugraph_lanes())
+                return _library_of(handle, f"{version}, {recipe.words}")
     refusal = ""
     for key, recipe in recipes.items():
         start = time.perf_counter()
@@ -114,8 +115,12 @@ def _build_or_load() -> Library:
                 continue
             _keep(built, folder, key)
         seconds = time.perf_counter() - start
-        return Library(handle, f"{version}, {recipe.words}", seconds, handle.emugraph_lanes())
+        return _library_of(handle, f"{version}, {recipe.words}", seconds)
     raise BuildError(refusal)
+
+
+def _library_of(handle: ctypes.CDLL, reason: str, seconds: float | None = None) -> Library:
+    return Library(handle, reason, seconds, handle.emugraph_lanes(), bool(handle.emugraph_has_bfloat16()))
 
 
 def _compiler() -> list[str]:

@@ -9,14 +9,24 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from emugraph.kernels.build import library
-from emugraph.kernels.eager import spread_masks
+from emugraph.kernels.eager import needs_gradient, spread_masks
 from emugraph.kernels.native.library import call
 
 CODES = {"l1": 0, "l2": 1, "modulus": 2, "dot": 3}  # enum Score in terms.h
 
 
 def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
+    if kind == "dot" and rounds_factors() and not needs_gradient(q, e):
+        q, e = q.contiguous(), e.contiguous()
+        scores = q.new_empty(len(q), len(e))  # (B, K)
+        call("emugraph_products_bfloat16", q, e, len(q), len(e), q.shape[1], scores)
+        return scores
     return _Pairwise.apply(q, e, kind)
+
+
+def rounds_factors() -> bool:
+    """Whether products are asked to have bfloat16 factors, and the processor has such products."""
+    return torch.get_float32_matmul_precision() == "medium" and library().bfloat16
 
 
 def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, run: int) -> tuple[Tensor, Tensor]:
