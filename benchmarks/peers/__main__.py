@@ -1,22 +1,26 @@
-"""A training step and an evaluation, emugraph against PyKEEN, in one run.
+"""A training step and an evaluation, emugraph against PyKEEN and a plain PyTorch twin, in one run.
 
     python -m benchmarks.peers [--rounds 3] [--triples 5000] [--json]
 
 FB15k-237, d = 100, B = 1000 positives, K = 256 negatives, Adam, 2 threads. emugraph trains with EMU on, negatives
 shared by the batch; PyKEEN (in a virtual environment of its own, made from PyPI) without, with its own loss and 256
 negatives for each positive, as its training loop has them. Both take their steps in turn, round after round, and both
-rank the same test triples, filtered, both sides, with the same embeddings.
+rank the same test triples, filtered, both sides, with the same embeddings. The twin (:mod:`benchmarks.twin`) takes its
+steps without EMU, with negatives of each positive's own, and ranks the first 200 triples, counted in proportion.
 
 - ``train``: PyKEEN's median step over emugraph's;
 - ``evaluate``: PyKEEN's time to rank the triples over emugraph's median of three, two before and one after, each side's
   index of known triples included;
 - ``mrr_difference``: the absolute difference of the two MRRs (ties: the mean of best and worst rank);
-- ``milliseconds``, ``seconds``: what the ratios are made of; ``machine``, ``versions``: where.
+- ``plain_train``, ``plain_evaluate``: the same ratios of the twin;
+- ``milliseconds``, ``seconds``: what the ratios are made of; ``limits``: the machine's rates of matrix products and of
+  copies; ``machine``, ``versions``: where.
 """
 
 from __future__ import annotations
 
 import argparse
+import dataclasses
 import json
 import statistics
 import tempfile
@@ -27,7 +31,9 @@ from typing import Any
 import numpy as np
 import torch
 
+from benchmarks.limits import measure_limits
 from benchmarks.peers.environment import Peer
+from benchmarks.twin import PlainTrainer, plain_mrr
 from emugraph import KnowledgeGraph, Settings, kernels, load_dataset
 from emugraph.environment import keep_freed_memory, machine, versions
 from emugraph.evaluation import evaluate
@@ -35,14 +41,14 @@ from emugraph.models import model_class
 from emugraph.training import Trainer
 
 BATCH, NEGATIVES, DIM, THREADS = 1000, 256, 100, 2
-OUR_STEPS, THEIR_STEPS = 50, 4
+OUR_STEPS, THEIR_STEPS, PLAIN_TRIPLES = 50, 4, 200
 
 
-def measure_training(kg: KnowledgeGraph, peer: Peer, name: str, rounds: int) -> tuple[float, float]:
-    """Median seconds of a step: emugraph's and PyKEEN's."""
+def measure_training(kg: KnowledgeGraph, peer: Peer, name: str, rounds: int) -> dict[str, float]:
+    """Median seconds of a step of each."""
     trainer = Trainer(kg, Settings(model=name, dim=DIM, batch_size=BATCH, negatives=NEGATIVES), torch.device("cpu"))
-    ours: list[float] = []
-    theirs: list[float] = []
+    twin = PlainTrainer(kg, name, DIM, BATCH, NEGATIVES)
+    times: dict[str, list[float]] = {"emugraph": [], "pykeen": [], "plain": []}
     for number in range(rounds + 1):
         started = time.perf_counter()
         for _ in range(OUR_STEPS):
@@ -50,9 +56,14 @@ def measure_training(kg: KnowledgeGraph, peer: Peer, name: str, rounds: int) -> 
         took = (time.perf_counter() - started) / OUR_STEPS
         steps = peer.call("train", steps=THEIR_STEPS, batch_size=BATCH, negatives=NEGATIVES)
         if number:  # the first round warms both up
-            ours.append(took)
-            theirs += steps
-    return statistics.median(ours), statistics.median(theirs)
+            times["emugraph"].append(took)
+            times["pykeen"] += steps
+        for _ in range(THEIR_STEPS):
+            started = time.perf_counter()
+            twin.step()
+            if number:
+                times["plain"].append(time.perf_counter() - started)
+    return {side: statistics.median(seconds) for side, seconds in times.items()}
 
 
 def measure_evaluation(kg: KnowledgeGraph, peer: Peer, name: str, triples: int, folder: Path) -> dict[str, float]:
@@ -70,9 +81,15 @@ def measure_evaluation(kg: KnowledgeGraph, peer: Peer, name: str, triples: int, 
         else:
             ours = evaluate(model, kg, kg.test[:triples])
             seconds.append(time.perf_counter() - started)
+    started = time.perf_counter()
+    plain_mrr(model, kg, kg.test[:1])  # its index alone, to speak of
+    indexed = time.perf_counter()
+    plain_mrr(model, kg, kg.test[:PLAIN_TRIPLES])
+    index, ranked = indexed - started, time.perf_counter() - indexed
     return {
         "emugraph": statistics.median(seconds),
         "pykeen": theirs["seconds"],
+        "plain": index + (ranked - index) * min(triples, len(kg.test)) / PLAIN_TRIPLES,
         "difference": abs(ours["mrr"] - theirs["mrr"]),
         "mrr": ours["mrr"],
     }
@@ -90,7 +107,8 @@ def main() -> None:
     keep_freed_memory()
     kernels.prepare()
     kg = load_dataset("fb15k-237")
-    results: dict[str, Any] = {key: {} for key in ("train", "evaluate", "mrr_difference", "milliseconds", "seconds")}
+    keys = ("train", "evaluate", "mrr_difference", "plain_train", "plain_evaluate", "milliseconds", "seconds")
+    results: dict[str, Any] = {key: {} for key in keys}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         splits = {split: kg.triples(split).numpy() for split in ("train", "valid", "test")}
@@ -98,29 +116,31 @@ def main() -> None:
         peer = Peer(folder / "graph.npz", THREADS)
         for model in arguments.models:
             ranked = measure_evaluation(kg, peer, model, arguments.triples, folder)
-            ours, theirs = measure_training(kg, peer, model, arguments.rounds)
-            results["train"][model] = round(theirs / ours, 1)
+            steps = measure_training(kg, peer, model, arguments.rounds)
+            results["train"][model] = round(steps["pykeen"] / steps["emugraph"], 1)
             results["evaluate"][model] = round(ranked["pykeen"] / ranked["emugraph"], 1)
             results["mrr_difference"][model] = ranked["difference"]
-            results["milliseconds"][model] = {"emugraph": round(1e3 * ours, 2), "pykeen": round(1e3 * theirs, 1)}
-            results["seconds"][model] = {side: round(ranked[side], 2) for side in ("emugraph", "pykeen")}
+            results["plain_train"][model] = round(steps["plain"] / steps["emugraph"], 1)
+            results["plain_evaluate"][model] = round(ranked["plain"] / ranked["emugraph"], 1)
+            results["milliseconds"][model] = {side: round(1e3 * seconds, 2) for side, seconds in steps.items()}
+            results["seconds"][model] = {side: round(ranked[side], 2) for side in steps}
         theirs_versions = peer.call("versions")
         peer.close()
     results |= {"triples": min(arguments.triples, len(kg.test)), "machine": machine(torch.device("cpu"))}
     results["versions"] = {**versions(), "peer": theirs_versions}
+    results["limits"] = dataclasses.asdict(measure_limits())
     if arguments.json:
         print(json.dumps(results))
         return
-    print(
-        f"{'':10}{'step':>10}{'PyKEEN':>10}{'ratio':>8}{'ranking':>11}{'PyKEEN':>10}{'ratio':>8}{'MRR differs by':>16}"
-    )
-    for model in arguments.models:
-        steps, seconds = results["milliseconds"][model], results["seconds"][model]
-        print(
-            f"{model:10}{steps['emugraph']:>7} ms{steps['pykeen']:>7} ms{results['train'][model]:>8}"
-            f"{seconds['emugraph']:>9} s{seconds['pykeen']:>8} s{results['evaluate'][model]:>8}"
-            f"{results['mrr_difference'][model]:>16.1e}"
-        )
+    for what, unit, of in (("step", "ms", "train"), ("ranking", "s", "evaluate")):
+        print(f"{what:10}{'emugraph':>12}{'PyKEEN':>12}{'ratio':>8}{'plain':>12}{'ratio':>8}{'MRRs differ by':>16}")
+        for model in arguments.models:
+            took = results["milliseconds" if unit == "ms" else "seconds"][model]
+            difference = "" if unit == "ms" else f"{results['mrr_difference'][model]:.1e}"
+            print(
+                f"{model:10}{took['emugraph']:>9} {unit:2}{took['pykeen']:>9} {unit:2}{results[of][model]:>8}"
+                f"{took['plain']:>9} {unit:2}{results[f'plain_{of}'][model]:>8}{difference:>16}"
+            )
 
 
 if __name__ == "__main__":
