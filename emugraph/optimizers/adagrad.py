@@ -11,7 +11,7 @@ from torch import Tensor
 from emugraph.errors import InputError
 from emugraph.kernels import native
 from emugraph.kernels.dispatch import form
-from emugraph.optimizers.base import TableOptimizer, check_tables, rows_of
+from emugraph.optimizers.base import TableOptimizer, check_tables, rows_of, summed_rows_of
 
 
 class Adagrad(TableOptimizer):
@@ -22,7 +22,7 @@ class Adagrad(TableOptimizer):
     Up to rounding, the numbers are those of ``torch.optim.Adagrad`` without weight decay and decay of the learning
     rate: a row without gradient does not move. State: ``sum`` (G) and ``step``, as there. The gradients of a row that a
     step reads more than once are summed first. float32 on a CPU is served by a compiled kernel where there is one, and
-    all else by PyTorch, which sorts the rows of a step.
+    all else by PyTorch.
 
     Duchi, Hazan & Singer, Adaptive Subgradient Methods for Online Learning and Stochastic Optimization, JMLR 12, 2011.
 
@@ -54,7 +54,7 @@ class Adagrad(TableOptimizer):
     def _step(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[table]
         if not state:
-            state["step"] = torch.tensor(0.0)
+            state["step"] = torch.zeros((), device=table.device)
             state["sum"] = self.memory.zeros_like(self.sum_like(table))
         if form(table) is native:
             if table not in self._first:
@@ -98,12 +98,11 @@ class RowAdagrad(Adagrad):
         return table[:, 0]
 
 
-def _step_in_pytorch(table: Tensor, total: Tensor, gradient: Tensor, rate: float, epsilon: float) -> None:
+def _step_in_pytorch(table: Tensor, total: Tensor, gradient: Tensor, rate: float | Tensor, epsilon: float) -> None:
     """The step of ``adagrad.cpp``, on any device; ``total`` is ``(N, w)``, or ``(N,)`` for one sum a row."""
-    # Coalesced rather than added by index: that adds in no certain order on a GPU, where a row is named again.
-    ids, g = rows_of(gradient.coalesce() if gradient.is_sparse else gradient)
-    if ids is None:
-        ids = torch.arange(len(table), device=table.device)
+    ids, g = summed_rows_of(gradient)
     squares, by_row = g.square(), total.ndim == 1
-    root = total.index_add_(0, ids, squares.mean(dim=1) if by_row else squares)[ids].sqrt_().add_(epsilon)
-    table.index_add_(0, ids, g / (root[:, None] if by_row else root), alpha=-rate)
+    sums = total[ids] + (squares.mean(dim=1) if by_row else squares)
+    total[ids] = sums
+    root = sums.sqrt_().add_(epsilon)
+    table[ids] -= rate * g / (root[:, None] if by_row else root)

@@ -51,6 +51,12 @@ class TableOptimizer(torch.optim.Optimizer):
     def _step(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         raise NotImplementedError
 
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Take over a copy's state, or a loaded one: with the counts of steps where their tables are."""
+        super().__setstate__(state)
+        for table, values in self.state.items():
+            values["step"] = values["step"].to(table.device)
+
 
 class AdamOptimizer(TableOptimizer):
     """What the forms of Adam have in common: their numbers, and a table's state.
@@ -74,7 +80,7 @@ class AdamOptimizer(TableOptimizer):
     def _state_of(self, table: Tensor) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.state[table]
         if not state:
-            state["step"] = torch.tensor(0.0)
+            state["step"] = torch.zeros((), device=table.device)
             state["exp_avg"], state["exp_avg_sq"] = self.memory.zeros_like(table), self.memory.zeros_like(table)
         return state
 
@@ -83,6 +89,13 @@ class AdamOptimizer(TableOptimizer):
         """What the kernel takes: 1 - beta1, beta2, 1 - beta2, eps, (4,)."""
         beta1, beta2 = group["betas"]
         return torch.tensor([1 - beta1, beta2, 1 - beta2, group["eps"]], dtype=torch.float32)
+
+    @staticmethod
+    def _corrected(state: dict[str, Tensor], group: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """The same as tensors, computed where the table is, so that nothing waits for it."""
+        state["step"] += 1
+        (beta1, beta2), count = group["betas"], state["step"].double()
+        return group["lr"] / (1 - beta1**count), (1 - beta2**count).sqrt()
 
     @staticmethod
     def _count(state: dict[str, Tensor], group: dict[str, Any]) -> tuple[float, float]:
@@ -108,3 +121,19 @@ def rows_of(gradient: Tensor) -> tuple[Tensor | None, Tensor]:
     A row may be named again: not coalesced, for which PyTorch would sort. The kernels add what belongs to a row.
     """
     return (gradient._indices()[0], gradient._values()) if gradient.is_sparse else (None, gradient)
+
+
+def summed_rows_of(gradient: Tensor) -> tuple[Tensor, Tensor]:
+    """The rows ``(n,)`` that a gradient names, and the whole gradients of these rows ``(n, w)``.
+
+    A row that is named again has the same gradient, the sum, each time, so that it may be updated each time. Coalesced
+    rows would be fewer, and a GPU would have the host wait for their number. Sums are made in the same order each time.
+    """
+    ids, gradients = rows_of(gradient)
+    if ids is None:
+        return torch.arange(len(gradient), device=gradient.device), gradients
+    # For each row one of the places where it is named. What else stands in this memory is not looked at.
+    named = torch.empty(len(gradient), dtype=torch.int64, device=ids.device)
+    place = named.index_copy_(0, ids, torch.arange(len(ids), device=ids.device))[ids]
+    sums = torch.ops.aten.embedding_dense_backward(gradients, place, len(ids), -1, False)
+    return ids, sums[place]

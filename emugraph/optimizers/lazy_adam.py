@@ -11,7 +11,7 @@ from torch import Tensor
 
 from emugraph.kernels import native
 from emugraph.kernels.dispatch import form
-from emugraph.optimizers.base import AdamOptimizer, check_tables, rows_of
+from emugraph.optimizers.base import AdamOptimizer, check_tables, rows_of, summed_rows_of
 
 
 class LazyAdam(AdamOptimizer):
@@ -26,7 +26,7 @@ class LazyAdam(AdamOptimizer):
     that epsilon stands where ``torch.optim.Adam`` has it.
 
     The gradients of a row that a step reads more than once are summed first. float32 on a CPU is served by a compiled
-    kernel where there is one, and all else by PyTorch, which sorts the rows of a step.
+    kernel where there is one, and all else by PyTorch.
 
     Kingma & Ba, Adam: A Method for Stochastic Optimization, ICLR 2015.
 
@@ -57,9 +57,9 @@ class LazyAdam(AdamOptimizer):
 
     def _step(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self._state_of(table)
-        rate, root_correction = self._count(state, group)
         moments = state["exp_avg"], state["exp_avg_sq"]
         if form(table) is native:
+            rate, root_correction = self._count(state, group)
             if table not in self._work:
                 self._work[table] = torch.zeros(len(table), dtype=torch.int64), torch.full((len(table),), -1)
             done, first = self._work[table]
@@ -67,19 +67,16 @@ class LazyAdam(AdamOptimizer):
             history = array("f", (-rate, 1 / root_correction))
             native.adam_step((table, *moments, done), history, self._constants(group), *rows_of(gradient), first)
         else:
-            _step_in_pytorch(table, *moments, gradient, group, rate, root_correction)
+            _step_in_pytorch(table, *moments, gradient, group, *self._corrected(state, group))
 
 
 def _step_in_pytorch(
-    table: Tensor, mean: Tensor, square: Tensor, gradient: Tensor, group: dict[str, Any], rate: float, root: float
+    table: Tensor, mean: Tensor, square: Tensor, gradient: Tensor, group: dict[str, Any], rate: Tensor, root: Tensor
 ) -> None:
     """The step of ``adam.cpp`` without what rows have missed, on any device."""
-    # Coalesced rather than added by index: that adds in no certain order on a GPU, where a row is named again.
-    ids, g = rows_of(gradient.coalesce() if gradient.is_sparse else gradient)
-    if ids is None:
-        ids = torch.arange(len(table), device=table.device)
+    ids, g = summed_rows_of(gradient)
     beta1, beta2 = group["betas"]
     m = mean[ids].lerp_(g, 1 - beta1)
     v = square[ids].mul_(beta2).addcmul_(g, g, value=1 - beta2)
     mean[ids], square[ids] = m, v
-    table.index_add_(0, ids, m / (v.sqrt_() / root + group["eps"]), alpha=-rate)
+    table[ids] -= rate * m / (v.sqrt_() / root + group["eps"])
