@@ -69,20 +69,20 @@ class Neighborhood:
         Returns:
             ids, int64 (B, K).
         """
-        start = self.starts[entities]
-        count = self.starts[entities + 1] - start
-        alone = count == 0 if not self.complete else None
-        if alone is not None and bool(alone.any()):
-            drawn = torch.empty(len(entities), k, dtype=torch.int64, device=entities.device)
-            drawn[alone] = torch.randint(
-                self.num_entities, (int(alone.sum()), k), generator=generator, device=entities.device
-            )
-            drawn[~alone] = self.draw(entities[~alone], k, generator)
-            return drawn
+        start = self.starts[entities].unsqueeze(1)  # (B, 1)
+        count = self.starts[entities + 1].unsqueeze(1) - start
+        if not self.complete:
+            alone, count = count == 0, torch.where(count == 0, self.num_entities, count)
         # 32 random bits, scaled: quicker than a remainder, and even to one part in 2^32 / count.
         places = torch.empty(len(entities), k, dtype=torch.int64, device=entities.device)
-        places.random_(0, 2**32, generator=generator).mul_(count.unsqueeze(1)).bitwise_right_shift_(32)
-        places += start.unsqueeze(1)
+        places.random_(0, 2**32, generator=generator).mul_(count).bitwise_right_shift_(32)
+        if self.complete:
+            return self._at(places.add_(start))
+        if not len(self.candidates):
+            return places
+        return torch.where(alone, places, self._at(torch.where(alone, 0, places + start)))
+
+    def _at(self, places: Tensor) -> Tensor:
         return torch.index_select(self.candidates, 0, places.flatten()).long().view_as(places)
 
     def to(self, device: torch.device | str) -> Neighborhood:

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
+from emugraph import shapes
 from emugraph.errors import InputError
 from emugraph.graph import KnowledgeGraph
 from emugraph.models.base import Side
-from emugraph.sampling.known import KnownTriples
+from emugraph.sampling.known import TRIES, KnownTriples
 from emugraph.state import State
 from emugraph.statistics import answers_per_query
 
@@ -133,9 +134,13 @@ class NegativeSampler(ABC):
     ) -> Tensor:
         """Negatives of each positive's own, int64 (B, K), also where they are shared otherwise; or ``k`` of them."""
         self.to(triples.device)
-        negatives = self.draw(triples, side, self.k if k is None else k, generator)
+        k = self.k if k is None else k
         if self._known is None:
-            return negatives
+            return self.draw(triples, side, k, generator)
+        if shapes.fixed(triples):
+            drawn = self.draw(triples, side, k * (1 + TRIES), generator).view(len(triples), k, 1 + TRIES)
+            return self._known.choose(drawn, triples, side, generator)
+        negatives = self.draw(triples, side, k, generator)
 
         def redraw(rows: Tensor) -> Tensor:
             return self.redraw(triples, side, rows, generator)

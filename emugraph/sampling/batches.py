@@ -120,7 +120,9 @@ class SidesByRelation:
         self.generator = generator
         self.epoch = 0
         self._chance = head_probability.cpu()[triples[:, 1].cpu()]  # (n,)
-        self._pending: dict[Side, Tensor] = {side: torch.empty(0, dtype=torch.int64) for side in SIDES}
+        self._pending: dict[Side, Tensor] = {
+            side: torch.empty(0, dtype=torch.int64, device=triples.device) for side in SIDES
+        }
 
     def next(self) -> tuple[Tensor, Side]:
         while True:
@@ -130,11 +132,12 @@ class SidesByRelation:
             order = torch.randperm(len(self.triples), generator=self.generator)
             heads = torch.rand(len(order), generator=self.generator) < self._chance[order]
             for other, chosen in (("head", heads), ("tail", ~heads)):
-                self._pending[other] = torch.cat([self._pending[other], order[chosen]])  # type: ignore[index]
+                coming = order[chosen].to(self.triples.device)
+                self._pending[other] = torch.cat([self._pending[other], coming])  # type: ignore[index]
             self.epoch += 1
         pending = self._pending[side]
         self._pending[side] = pending[self.batch_size :]
-        return self.triples[pending[: self.batch_size].to(self.triples.device)], side
+        return self.triples[pending[: self.batch_size]], side
 
     def state_dict(self) -> State:
         return {"epoch": self.epoch} | {f"{side}.pending": pending for side, pending in self._pending.items()}
@@ -143,4 +146,4 @@ class SidesByRelation:
         self.epoch = state["epoch"]
         for side in SIDES:
             pending = ids_below(len(self.triples), state[f"{side}.pending"], "the batches to come")
-            self._pending[side] = pending.cpu()
+            self._pending[side] = pending.to(self.triples.device)

@@ -7,8 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from emugraph import shapes
 from emugraph.graph import KnowledgeGraph
-from emugraph.known import KnownAnswers
+from emugraph.known import KnownAnswers, among
 from emugraph.models.base import SIDES, Side
 
 TRIES = 10
@@ -54,9 +55,8 @@ class KnownTriples:
 
     def find(self, entities: Tensor, triples: Tensor, side: Side) -> tuple[Tensor, Tensor]:
         """Which entities (B, K), in the place of the side of triples (B, 3), make training triples: rows, columns."""
-        slot, found = self.answers[side].slots(triples)
+        asked = self._numbers(entities, triples, side)
         pairs, sieve = self._pairs[side], self._sieves[side]
-        asked = torch.where(found, slot * self.num_entities, -self.num_entities).unsqueeze(1) + entities
         # Most are unknown, and most of those fall through the sieve; only what stays in it is looked up.
         rows, columns = sieve[_places(asked, len(sieve))].nonzero(as_tuple=True)
         asked = asked[rows, columns]
@@ -65,9 +65,16 @@ class KnownTriples:
 
     def contain(self, entities: Tensor, triples: Tensor, side: Side) -> Tensor:
         """The same as a mask, bool (B, K)."""
+        if shapes.fixed(entities):
+            return among(self._pairs[side], self._numbers(entities, triples, side))
         mask = torch.zeros_like(entities, dtype=torch.bool)
         mask[self.find(entities, triples, side)] = True
         return mask
+
+    def _numbers(self, entities: Tensor, triples: Tensor, side: Side) -> Tensor:
+        """The numbers (B, K) that known (query, answer) have in the index; no number of it for an unknown query."""
+        slot, found = self.answers[side].slots(triples)
+        return torch.where(found, slot * self.num_entities, -self.num_entities).unsqueeze(1) + entities
 
     def replace(
         self, negatives: Tensor, triples: Tensor, side: Side, redraw: Redraw, generator: torch.Generator | None
@@ -94,6 +101,25 @@ class KnownTriples:
         if len(rows):
             negatives[rows, columns] = self.draw_unknown(triples[rows], side, generator)
         return negatives
+
+    def choose(self, drawn: Tensor, triples: Tensor, side: Side, generator: torch.Generator | None) -> Tensor:
+        """What :meth:`replace` comes to, in fixed shapes: each negative's redraws are there from the start.
+
+        Args:
+            drawn: entity ids (B, K, T), for each negative some of which the first that makes no training triple is
+                taken.
+            triples: their positives (B, 3).
+            side: the side that is corrupted.
+            generator: the source of random numbers.
+
+        Returns:
+            entity ids (B, K).
+        """
+        size, k, _ = drawn.shape
+        known = self.contain(drawn.flatten(1), triples, side).view_as(drawn)
+        first = known.to(torch.uint8).argmin(dim=2, keepdim=True)  # the first of the unknown ones, if there is one
+        last_resort = self.draw_unknown(triples.repeat_interleave(k, dim=0), side, generator).view(size, k)
+        return torch.where(known.all(dim=2), last_resort, drawn.gather(2, first).squeeze(2))
 
     def draw_unknown(self, triples: Tensor, side: Side, generator: torch.Generator | None) -> Tensor:
         """For each triple an entity that makes no training triple, each with the same probability, (B,); any entity

@@ -48,18 +48,19 @@ class Mixture(NegativeSampler):
             corrupt=corrupt or (asked.pop() if len(asked) == 1 else "both"),
         )
         self.samplers = samplers
-        self.shares = torch.tensor([share for share, _ in parts], dtype=torch.float64)
+        self.shares = [share for share, _ in parts]
         self.needs_relations = any(sampler.needs_relations or sampler.filtered for sampler in samplers)
         if 0 in self.counts(k):
             raise InputError(f"of {k} negatives a share of the mixture would have none; give more, or leave it out")
 
     def counts(self, k: int) -> list[int]:
         """How many of ``k`` negatives each sampler draws: in proportion, the largest remainders rounded up."""
-        exact = self.shares / self.shares.sum() * k
-        counts = exact.floor().long()
-        largest = (exact - counts).argsort(descending=True, stable=True)
-        counts[largest[: k - int(counts.sum())]] += 1
-        return counts.tolist()
+        exact = [share / sum(self.shares) * k for share in self.shares]
+        counts = [math.floor(share) for share in exact]
+        largest = sorted(range(len(exact)), key=lambda part: counts[part] - exact[part])
+        for part in largest[: k - sum(counts)]:
+            counts[part] += 1
+        return counts
 
     def draw(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
         pairs = zip(self.samplers, self.counts(k), strict=True)

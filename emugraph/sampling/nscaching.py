@@ -7,6 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from emugraph import shapes
 from emugraph.errors import InputError, nearest
 from emugraph.graph import KnowledgeGraph
 from emugraph.known import KnownAnswers
@@ -94,13 +95,16 @@ class NSCaching(NegativeSampler):
     def draw(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
         slot, found = self._queries[side].slots(triples)
         cache, size = self.caches[side], (len(triples), k)
-        if found.all():
-            places = torch.randint(self.cache_size, size, generator=generator, device=triples.device)
-            return cache[slot.unsqueeze(1), places].long()
-        drawn = torch.randint(self.num_entities, size, generator=generator, device=triples.device)
-        if found.any():
-            drawn[found] = self.draw(triples[found], side, k, generator)
-        return drawn
+
+        def randint(high: int) -> Tensor:
+            return torch.randint(high, size, generator=generator, device=triples.device)
+
+        if not len(cache):
+            return randint(self.num_entities)
+        cached = cache[slot.unsqueeze(1), randint(self.cache_size)].long()
+        if not shapes.fixed(triples) and found.all():
+            return cached
+        return torch.where(found.unsqueeze(1), cached, randint(self.num_entities))
 
     def on_epoch(self, epoch: int) -> None:
         self._due = (epoch - 1) % self.update_every == 0
@@ -110,9 +114,12 @@ class NSCaching(NegativeSampler):
             return
         self.to(triples.device)
         slot, found = self._queries[side].slots(triples)
-        rows = _first_of_each(slot, found)  # a query that comes up more than once is updated once
-        triples, slot = triples[rows], slot[rows]
-        if not len(triples):
+        rows, first = _one_of_each(slot, found)
+        if not shapes.fixed(slot):  # a query that comes up more than once is updated once, else each time to the same
+            rows = rows[(first == torch.arange(len(first))) & found[rows]]
+            first = torch.arange(len(rows))
+        triples, slot, found = triples[rows], slot[rows], found[rows]
+        if not len(triples) or not len(self.caches[side]):
             return
         random = torch.randint(
             self.num_entities, (len(triples), self.candidates), generator=generator, device=triples.device
@@ -128,7 +135,8 @@ class NSCaching(NegativeSampler):
         if self._known is not None:
             unwanted |= self._known.contain(pool, triples, side)
         kept = scores.masked_fill_(unwanted, -torch.inf).topk(self.cache_size, dim=1, sorted=False).indices
-        self.caches[side][slot] = pool.gather(1, kept).int()
+        cache = self.caches[side]
+        cache[slot] = torch.where(found.unsqueeze(1), pool.gather(1, kept).int()[first], cache[slot])
 
     def state_dict(self) -> State:
         return {"due": self._due} | dict(self.caches)
@@ -146,10 +154,11 @@ class NSCaching(NegativeSampler):
             self.caches[side] = self.caches[side].to(device)
 
 
-def _first_of_each(slot: Tensor, found: Tensor) -> Tensor:
-    """The rows (B,) with a slot, each slot's first row only."""
-    rows = found.nonzero()[:, 0]
-    ordered, order = slot[rows].sort(stable=True)
+def _one_of_each(slot: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+    """Rows of the batch, (B,), by slots: for each row the first one with its slot, for one without a slot another that
+    has one, if any has; and for each of them the place where it first stands, (B,)."""
+    ordered, order = torch.where(found, slot, torch.iinfo(slot.dtype).max).sort(stable=True)
     fresh = torch.ones_like(ordered, dtype=torch.bool)
     fresh[1:] = ordered[1:] != ordered[:-1]
-    return rows[order[fresh]]
+    first = torch.where(fresh & found[order], torch.arange(len(slot), device=slot.device), 0).cummax(0).values
+    return order[first], first

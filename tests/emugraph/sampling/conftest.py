@@ -5,13 +5,20 @@ from pathlib import Path
 import pytest
 import torch
 
-from emugraph import KnowledgeGraph, Vocabulary
+from emugraph import KnowledgeGraph, Vocabulary, shapes
 
 
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neighbourhoods of the tests go into a cache of their own."""
     monkeypatch.setenv("EMUGRAPH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(autouse=True, params=[False, True], ids=["fewest", "fixed"])
+def fixed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Every test runs with the shapes of a CPU and with those of a GPU."""
+    monkeypatch.setattr(shapes, "everywhere", request.param)
+    return bool(request.param)
 
 
 @pytest.fixture

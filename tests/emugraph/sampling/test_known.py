@@ -53,11 +53,13 @@ def test_none_stays_unless_all_are_known(drawn: tuple[list[tuple[int, int, int]]
     triples = kg.train
     own = triples[:, 2 if side == "tail" else 0]
     negatives = own.unsqueeze(1).repeat(1, 3)
-    found = KnownTriples(kg).replace(negatives, triples, side, lambda rows: own[rows], torch.Generator().manual_seed(0))
-    for triple, row in zip(triples.tolist(), found.tolist(), strict=True):
-        others = [entity for entity in range(size) if corrupted(triple, side, entity) not in known]
-        assert all(entity in others for entity in row) or not others
-        assert all(0 <= entity < size for entity in row)
+    index, generator = KnownTriples(kg), torch.Generator().manual_seed(0)
+    chosen = index.choose(negatives.unsqueeze(2).repeat(1, 1, 4), triples, side, generator)
+    for found in (chosen, index.replace(negatives, triples, side, lambda rows: own[rows], generator)):
+        for triple, row in zip(triples.tolist(), found.tolist(), strict=True):
+            others = [entity for entity in range(size) if corrupted(triple, side, entity) not in known]
+            assert all(entity in others for entity in row) or not others
+            assert all(0 <= entity < size for entity in row)
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -82,3 +84,9 @@ def test_another_draw_comes_first(star: KnowledgeGraph) -> None:
     found = KnownTriples(star).replace(negatives, torch.tensor([[0, 0, 1], [4, 0, 1]]), "tail", redraw, None)
     assert asked == [[0], [0]]
     assert found.tolist() == [[5, 7], [6, 6]]
+
+
+def test_the_first_of_the_redraws_that_is_unknown(star: KnowledgeGraph) -> None:
+    drawn = torch.tensor([[[5, 1, 2], [1, 7, 6]], [[6, 0, 1], [1, 1, 0]]])
+    found = KnownTriples(star).choose(drawn, torch.tensor([[0, 0, 1], [4, 0, 1]]), "tail", None)
+    assert found.tolist() == [[5, 7], [6, 0]]

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from emugraph import InputError, KnowledgeGraph
+from emugraph import InputError, KnowledgeGraph, shapes
 from emugraph.sampling import NSCaching
 
 
@@ -74,8 +74,8 @@ def test_importance_keeps_by_the_softmax_of_scores(star: KnowledgeGraph, generat
     assert chisquare(kept.double().numpy(), (3000 * logits.double().softmax(0)).numpy()).pvalue > 0.01
 
 
-def test_a_query_that_comes_up_often_is_updated_once(star: KnowledgeGraph) -> None:
-    """So that the result does not depend on which thread writes last."""
+def test_a_query_that_comes_up_often_is_updated_once(star: KnowledgeGraph, fixed: bool) -> None:
+    """Or each time to the same, so that the result does not depend on which thread writes last."""
     asked: list[int] = []
 
     def score(triples: torch.Tensor, candidates: torch.Tensor, side: str) -> torch.Tensor:
@@ -93,8 +93,22 @@ def test_a_query_that_comes_up_often_is_updated_once(star: KnowledgeGraph) -> No
             caches.append(sampler.caches["tail"])
     finally:
         torch.set_num_threads(threads)
-    assert asked == [4] * 5
+    assert asked == [6000 if fixed else 4] * 5
     assert all(torch.equal(cache, caches[0]) for cache in caches)
+
+
+def test_the_caches_of_a_batch_are_the_same_in_either_form(
+    star: KnowledgeGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no query comes up twice and each has a cache, both draw the same random numbers."""
+    caches = []
+    for everywhere in (False, True):
+        monkeypatch.setattr(shapes, "everywhere", everywhere)
+        sampler = NSCaching(star, cache_size=5, candidates=6)
+        sampler.on_step(star.train[[5, 0, 3]], "tail", by_id, torch.Generator().manual_seed(0))
+        caches.append(sampler.caches["tail"])
+    assert torch.equal(*caches)
+    assert not torch.equal(caches[0], NSCaching(star, cache_size=5).caches["tail"])
 
 
 def test_lazy_updates(star: KnowledgeGraph, generator: torch.Generator) -> None:
