@@ -9,6 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from emugraph import shapes
 from emugraph.errors import DivergedError
 from emugraph.graph import KnowledgeGraph
 from emugraph.losses import power_penalty
@@ -100,7 +101,7 @@ class Trainer:
             loss.backward()
         with self.section("optimizer"):
             self._unsound |= ~_all_finite(loss, self.model.parameters())
-            if self.device.type == "cpu" or self.step_count % 100 == 0:
+            if not shapes.fixed(self._unsound) or self.step_count % 100 == 0:
                 self.check_finite()
             self.optimizer.step()
         self.step_count += 1
@@ -113,7 +114,7 @@ class Trainer:
         index = None
         with self.section("look-up"):
             if negatives.ndim == 2:
-                negatives, index = distinct(negatives, self.kg.num_entities)
+                negatives, index = self._table_of(negatives)
             # One look-up for all entities of the step, so that there is one gradient for the table and not three.
             relations, asked = model.directed(triples[:, 1], side)
             rows, relation_rows = self._look_up(torch.cat([known, true, negatives]), relations)
@@ -139,11 +140,20 @@ class Trainer:
     def score(self, triples: Tensor, candidates: Tensor, side: Side) -> Tensor:
         """Scores (B, C) of candidates (B, C) in the place of a side of triples (B, 3), with the weights as they are."""
         known = triples[:, 0 if side == "tail" else 2]
-        entities, index = distinct(candidates, self.kg.num_entities)
+        entities, index = self._table_of(candidates)
         relations, asked = self.model.directed(triples[:, 1], side)
         rows, relation_rows = self._look_up(torch.cat([known, entities]), relations)
         known_rows, rows = rows.split([len(known), len(entities)])
         return self.model.score_negatives(self.model.query(known_rows, relation_rows, asked), rows, index)
+
+    def _table_of(self, entities: Tensor) -> tuple[Tensor, Tensor]:
+        """Entities (T,) whose embeddings make a table of some entities', and for each of those its row there."""
+        if not shapes.fixed(entities):
+            return distinct(entities, self.kg.num_entities)
+        # All of them where that is less; not so where a row that is looked up is a row that moves.
+        if self.kg.num_entities <= entities.numel() and not self.model.sparse_gradients:
+            return torch.arange(self.kg.num_entities, device=entities.device), entities
+        return entities.flatten(), torch.arange(entities.numel(), device=entities.device).view_as(entities)
 
     def _look_up(self, entities: Tensor, relations: Tensor) -> tuple[Tensor, Tensor]:
         """Embeddings of a step's entities and relations, as they are after all steps so far."""
