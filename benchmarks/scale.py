@@ -103,7 +103,7 @@ def measure_evaluation(folder: str, triples: int) -> dict[str, Any]:
     started = time.perf_counter()
     run = emugraph.load(folder, device="cpu")
     loaded = time.perf_counter()
-    emugraph.evaluate(run.model, run.kg, run.kg.train[:triples])
+    emugraph.evaluate(run.model, run.kg, next(run.kg.pieces("train"))[:triples])
     weights = sum(table.nbytes for table in run.model.parameters())
     return {
         "evaluate_peak_mb": _mb(peak_memory()), "evaluate_limit_mb": _mb(weights + 500e6),

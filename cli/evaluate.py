@@ -83,7 +83,7 @@ def _figures(
 ) -> None:
     from emugraph.cli.progress import counting
 
-    count = len(run.kg.triples(split))
+    count = run.kg.count(split)
     with counting("ranking", count if relations else 2 * count) as advance:
         if relations:
             figures = run.evaluate_relations(split, advance=advance)
@@ -98,7 +98,7 @@ def _figures(
 def _groups(run: Run, split: str, by: str, raw: bool, said: dict[str, Any], title: str, json: bool) -> None:
     from emugraph.cli.progress import counting
 
-    with counting("ranking", 2 * len(run.kg.triples(split))) as advance:
+    with counting("ranking", 2 * run.kg.count(split)) as advance:
         rows = run.rankings(split, filtered=not raw, advance=advance).by(by)
     if json:
         print_json({**said, "groups": rows})
@@ -167,7 +167,7 @@ def compare(
     from emugraph.comparison import compare as compared
 
     opened = [emugraph.load(path, device=device) for path in (first, second)]
-    with counting("ranking", sum(2 * len(run.kg.triples(split)) for run in opened)) as advance:
+    with counting("ranking", sum(2 * run.kg.count(split) for run in opened)) as advance:
         rankings = [run.rankings(split, advance=advance) for run in opened]
     figures = compared(*rankings, changed=changed)
     kg = opened[0].kg

@@ -32,6 +32,6 @@ def report(
         raise InputError(f"{output} is not named as an HTML file; name it {output.stem}.html")
     check_output(output, force)
     opened = [emugraph.load(run, device=device) for run in runs]
-    with counting("ranking", sum(2 * len(run.kg.triples(split)) for run in opened)) as advance:
+    with counting("ranking", sum(2 * run.kg.count(split) for run in opened)) as advance:
         write_report(opened, output, split=split, advance=advance)
     note(f"report: {output}")

@@ -109,7 +109,7 @@ def train(
     if settings.mixing != "emu" and {"mutation_rate", "mask"} & changes.keys():
         note("negatives are not mutated, so that mutation_rate and mask have no effect")
     for part in ("valid", "test"):
-        if not len(kg.triples(part)):
+        if not kg.count(part):
             note(f"there are no {part} triples" + ("; the last weights are kept" if part == "valid" else ""))
     prepare()
     for needed in needed_neighborhoods(settings):

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy.optimize import isotonic_regression
 from torch import Tensor
 
 from emugraph.errors import InputError
@@ -69,6 +68,8 @@ def fit(predictor: Predictor, parts: tuple[Part, ...] = ("tail", "head"), *, spl
     Raises:
         InputError: the split has no answers that training lacks.
     """
+    from scipy.optimize import isotonic_regression
+
     candidates, answers, questions = np.zeros(_bins()), np.zeros(_bins()), 0
     for part in parts:
         asked = _questions(predictor, split, part)

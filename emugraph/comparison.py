@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from emugraph.errors import InputError
@@ -74,6 +73,8 @@ def _difference(first: Tensor, second: Tensor) -> dict[str, float | None]:
 
 
 def _p_value(a: np.ndarray, b: np.ndarray) -> float | None:
+    from scipy import stats
+
     if len(a) < 2:
         return None
     test = stats.permutation_test(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -19,6 +20,7 @@ from emugraph.errors import InputError
 from emugraph.kernels import count_better
 from emugraph.known import KnownAnswers, query_keys
 from emugraph.models.base import SIDES, Model, Side
+from emugraph.reading import SPLITS
 
 if TYPE_CHECKING:
     from emugraph.graph import KnowledgeGraph
@@ -30,6 +32,10 @@ SCORE_BYTES = 32 * 2**20
 _FEWEST = 64
 """Questions that are asked of all entities at one time; of more entities than allow so many, a part is asked at a
 time, since the whole table is read for each block of questions."""
+
+_PART = 8192
+"""Entities of such a part at most: larger blocks of scores come from the system anew each time, which takes longer than
+to fill them."""
 
 
 def check_model(model: Model, kg: KnowledgeGraph) -> None:
@@ -96,7 +102,7 @@ class Evaluator:
     def known(self, triples: Tensor, side: Side) -> KnownAnswers:
         """The known answers of the questions of some triples, and of no others; kept for the next time."""
         if side not in self._known or self._known[side][0] is not triples:
-            every = [self.kg.train, self.kg.valid, self.kg.test]
+            every = chain.from_iterable(map(self.kg.pieces, SPLITS))
             known = KnownAnswers.of_questions(triples, every, self.kg.num_relations, side)
             self._known[side] = triples, known.to(self.device)
         return self._known[side][1]
@@ -134,7 +140,7 @@ class Evaluator:
         if block >= _FEWEST:
             part, order = num_entities, torch.argsort(questions, stable=True)  # the same question once, if it can be
         else:  # triples whose answers are in one part of the entities, side by side
-            block, part = 4 * _FEWEST, max(1, SCORE_BYTES // (16 * _FEWEST))
+            block, part = 4 * _FEWEST, min(_PART, max(1, SCORE_BYTES // (16 * _FEWEST)))
             order = torch.argsort(answers, stable=True)
         parts = model.entities.split(part)
         optimistic, pessimistic = torch.empty_like(answers), torch.empty_like(answers)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +16,7 @@ from emugraph.known import PIECE, among
 from emugraph.labels import Labels
 from emugraph.lookup import Lookup
 from emugraph.reading import SPLITS, parse_fractions
+from emugraph.stored import StoredRows
 from emugraph.vocabulary import SMALL, Vocabulary
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ _SORTED_WHOLE = 1 << 22
 @dataclass(eq=False)
 class KnowledgeGraph:
     """Entities, relations and the triples (head, relation, tail) between them.
+
+    Splits of a run's folder stay in their file until all of one is asked for; :meth:`pieces` and :meth:`count` do not.
 
     Args:
         entities: the entities' labels.
@@ -61,8 +64,15 @@ class KnowledgeGraph:
         for kind, labels in (("entity", self.entities), ("relation", self.relations)):
             if not isinstance(labels, Vocabulary):
                 raise InputError(f"the {kind} labels are {labels!r:.50}; wrap them: Vocabulary(labels, {kind!r})")
+        self._stored: dict[str, StoredRows] = {}
         for split in SPLITS:
-            setattr(self, split, self.checked(getattr(self, split), f"{split} triples"))
+            triples: torch.Tensor | StoredRows = self.__dict__.pop(split)
+            if isinstance(triples, StoredRows):
+                for piece in triples.pieces():
+                    self.checked(piece, f"{split} triples")
+                self._stored[split] = triples
+            else:
+                setattr(self, split, self.checked(triples, f"{split} triples"))
         if self.entity_names is not None and len(self.entity_names) != len(self.entities):
             raise InputError(f"{len(self.entity_names)} names were given for {len(self.entities)} entities")
         if self.entity_names is not None and not isinstance(self.entity_names, Labels):
@@ -183,6 +193,17 @@ class KnowledgeGraph:
         triples: torch.Tensor = getattr(self, self._known_split(split))
         return triples
 
+    def pieces(self, split: str) -> Iterator[torch.Tensor]:
+        """The triples of a split in their order, some at a time, int64 (at most PIECE, 3): what is in a file is read,
+        and not kept. Raises InputError for an unknown split."""
+        stored = self._stored.get(self._known_split(split))
+        return iter(self.triples(split).split(PIECE)) if stored is None else stored.pieces()
+
+    def count(self, split: str) -> int:
+        """The number of triples of a split. Raises InputError for an unknown split."""
+        stored = self._stored.get(self._known_split(split))
+        return len(self.triples(split) if stored is None else stored)
+
     @staticmethod
     def _known_split(split: str) -> str:
         if split not in SPLITS:
@@ -285,14 +306,14 @@ class KnowledgeGraph:
 
     def contains(self, triples: torch.Tensor, split: str) -> torch.Tensor:
         """Which triples stand in a split, bool (n,), for int64 ids (n, 3)."""
-        known, keys = self.triples(split), self._keys(triples)
-        if len(known) <= _SORTED_WHOLE:
+        keys = self._keys(triples)
+        if self.count(split) <= _SORTED_WHOLE:
             if split not in self._sorted_keys:
-                self._sorted_keys[split] = self._keys(known).sort().values
+                self._sorted_keys[split] = self._keys(self.triples(split)).sort().values
             return among(self._sorted_keys[split], keys)
         asked, places = keys.unique(return_inverse=True)
         found = torch.zeros(len(asked), dtype=torch.bool)
-        for some in map(self._keys, known.split(PIECE)):
+        for some in map(self._keys, self.pieces(split)):
             found[torch.searchsorted(asked, some[among(asked, some)])] = True
         return found[places]
 
@@ -306,8 +327,22 @@ class KnowledgeGraph:
         heads, relations, tails = triples.unbind(dim=1)
         return (heads * self.num_relations + relations) * self.num_entities + tails
 
+    if not TYPE_CHECKING:  # which would allow any name
+
+        def __getattr__(self, name: str) -> torch.Tensor:
+            """A split that is in a file, when all of it is first asked for."""
+            stored = self.__dict__.get("_stored", {})
+            if name not in stored:
+                raise AttributeError(f"a KnowledgeGraph has no {name!r}")
+            whole = self.__dict__[name] = stored[name].whole()
+            del stored[name]
+            return whole
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {split: self.triples(split) for split in SPLITS}
+
     def __repr__(self) -> str:
-        counts = ", ".join(f"{split}={len(self.triples(split)):,}" for split in SPLITS)
+        counts = ", ".join(f"{split}={self.count(split):,}" for split in SPLITS)
         return (
             f"KnowledgeGraph({self.name!r}, entities={self.num_entities:,}, relations={self.num_relations:,}, {counts})"
         )

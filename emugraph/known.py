@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
 if TYPE_CHECKING:
     from emugraph.models.base import Side
 
-PIECE = 1 << 20
+PIECE = 1 << 17
 """Triples that are looked through at one time."""
 
 
@@ -40,21 +42,20 @@ class KnownAnswers:
         self.answers = pairs[:, 1].contiguous()
 
     @classmethod
-    def of_questions(cls, questions: Tensor, known: Iterable[Tensor], num_relations: int, side: Side) -> KnownAnswers:
+    def of_questions(cls, questions: Tensor, pieces: Iterable[Tensor], num_relations: int, side: Side) -> KnownAnswers:
         """The index of the answers to some questions alone, however many triples are known.
 
         Args:
             questions: triples, int64 (m, 3), whose queries will be looked up, and no others.
-            known: sets of known triples, each int64 (n, 3).
+            pieces: known triples, some at a time, each int64 (n, 3).
             num_relations: R.
             side: the side that is asked.
         """
         asked = query_keys(questions, num_relations, side).unique()
-        kept = [questions[:0]]
-        for triples in known if len(asked) else ():
-            for some in triples.split(PIECE):
-                kept.append(some[among(asked, query_keys(some, num_relations, side))])
-        return cls(torch.cat(kept), num_relations, side)
+        kept = array("q")  # and no list of tensors: between those that are freed, they would tear memory to shreds
+        for some in pieces if len(asked) else ():
+            kept.frombytes(some[among(asked, query_keys(some, num_relations, side))].numpy().tobytes())
+        return cls(torch.from_numpy(np.asarray(kept)).view(-1, 3), num_relations, side)
 
     def keys(self, triples: Tensor) -> Tensor:
         """One int64 for each triple's query, (n,)."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from itertools import islice
@@ -12,7 +11,6 @@ from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, overload
 
 import numpy as np
-from numpy.typing import NDArray
 
 from emugraph.errors import InputError
 
@@ -20,7 +18,8 @@ BLOCK = 1 << 12
 """How many texts are handled at one time."""
 
 _LARGEST_NARROW = (1 << 32) - 1
-_MISSING = b"\xff"  # no byte of UTF-8
+_MISSING, _END = b"\xff", b"\xfe"  # no bytes of UTF-8
+_GROUP = 4
 _BYTES = 1 << 16
 
 
@@ -30,8 +29,8 @@ Label = TypeVar("Label", bound="str | None", covariant=True)
 class Labels(Sequence[Label]):
     """Texts in the order given, read-only; None where one is missing.
 
-    They take their bytes as UTF-8 and 4 bytes each (8 where all together have 4 GiB or more). A text is made when it is
-    asked for.
+    They take their bytes as UTF-8 and 2 bytes each (3 where all together have 4 GiB or more): a byte after each, and
+    where every fourth begins. A text is made when it is asked for.
 
     Args:
         labels: any strings, the empty one included, or None.
@@ -42,9 +41,8 @@ class Labels(Sequence[Label]):
     """
 
     def __init__(self, labels: Iterable[Label], kind: str = "label") -> None:
-        blob = BytesIO()
-        self._offsets = array("I", [0])
-        rest = iter(labels)
+        blob, rest, count = BytesIO(), iter(labels), 0
+        self._starts = array("I")  # of every fourth text, and where all end
         while block := list(islice(rest, BLOCK)):
             try:
                 pieces = [_MISSING if label is None else label.encode() for label in block]
@@ -52,49 +50,51 @@ class Labels(Sequence[Label]):
                 raise InputError(
                     f"the {kind} {error.object!r} holds half a character, which no file can; remove it"
                 ) from error
-            blob.write(b"".join(pieces))
-            ends = self._offsets[-1] + np.cumsum(np.fromiter(map(len, pieces), np.int64, len(pieces)))
-            if self._offsets.typecode == "I" and ends[-1] > _LARGEST_NARROW:
-                self._offsets = array("Q", self._offsets)
-            self._offsets.frombytes(ends.astype(self._offsets.typecode).tobytes())
+            sizes = np.fromiter(map(len, pieces), np.int64, len(pieces)) + 1
+            starts = blob.tell() + np.cumsum(sizes) - sizes
+            blob.write(_END.join([*pieces, b""]))
+            if self._starts.typecode == "I" and blob.tell() > _LARGEST_NARROW:
+                self._starts = array("Q", self._starts)
+            self._starts.frombytes(starts[-count % _GROUP :: _GROUP].astype(self._starts.typecode).tobytes())
+            count += len(pieces)
+        self._starts.append(blob.tell())
         self._blob = blob.getvalue()  # without a copy
+        self._places = range(count)
 
     @property
     def nbytes(self) -> int:
         """Bytes that the texts take as UTF-8."""
-        return len(self._blob)
+        return len(self._blob) - len(self)
 
     @property
     def has_missing(self) -> bool:
         """Whether any is None."""
         return _MISSING in self._blob
 
-    def equal(self, indices: list[int], piece: bytes) -> list[int]:
-        """Those of some places, from 0, at which the text with this UTF-8 stands."""
-        offsets, blob, size = self._offsets, self._blob, len(piece)
-        return [i for i in indices if offsets[i + 1] - offsets[i] == size and blob.startswith(piece, offsets[i])]
+    def piece(self, place: int) -> bytes:
+        """The UTF-8 of the text at a place from 0; of one that is missing, a byte that no text has."""
+        starts, group = self._starts, place // _GROUP
+        return self._blob[starts[group] : starts[group + 1]].split(_END)[place % _GROUP]
 
-    def pieces(self, indices: NDArray[np.integer]) -> list[bytes]:
-        """The UTF-8 of the texts at places from 0, (n,); of one that is missing, a byte that no text has."""
-        offsets, blob = np.frombuffer(self._offsets, self._offsets.typecode), self._blob
-        starts, ends = offsets[indices].tolist(), offsets[indices + 1].tolist()
-        return [blob[start:end] for start, end in zip(starts, ends, strict=True)]
+    def pieces(self, first: int, last: int) -> list[bytes]:
+        """:meth:`piece` of the texts from a place up to and without another one."""
+        start, stop = first // _GROUP, -(-last // _GROUP)
+        pieces = self._blob[self._starts[start] : self._starts[stop]].split(_END)
+        return pieces[first - start * _GROUP : last - start * _GROUP]
 
     def containing(self, part: str, limit: int) -> list[Label]:
         """The first ``limit`` texts that contain a part that is not empty, upper and lower case of ASCII alike."""
-        wanted, offsets = part.encode("utf-8", "surrogatepass").lower(), self._offsets
+        wanted, groups = part.encode("utf-8", "surrogatepass").lower(), len(self._starts) - 1
+        step = max(1, BLOCK // _GROUP)
         found: list[Label] = []
-        for first in range(0, len(self), BLOCK):
-            last = min(first + BLOCK, len(self))
-            base, text = offsets[first], self._blob[offsets[first] : offsets[last]].lower()
-            place = text.find(wanted)
+        for group in range(0, groups, step):
+            text = self._blob[self._starts[group] : self._starts[min(group + step, groups)]].lower()
+            index, end, place = group * _GROUP, 0, text.find(wanted)
             while place >= 0 and len(found) < limit:
-                index = bisect_right(offsets, base + place, first, last) - 1
-                end = offsets[index + 1] - base
-                within = place + len(wanted) <= end
-                if within:
-                    found.append(self[index])
-                place = text.find(wanted, end if within else place + 1)
+                index += text.count(_END, end, place)
+                found.append(self[index])
+                end = text.index(_END, place)
+                place = text.find(wanted, end)
         return found
 
     @overload
@@ -105,24 +105,26 @@ class Labels(Sequence[Label]):
 
     def __getitem__(self, index: int | slice) -> Label | list[Label]:
         if isinstance(index, slice):
-            return [self[i] for i in range(*index.indices(len(self)))]
+            return [self[i] for i in self._places[index]]
         try:
-            place = range(len(self._offsets) - 1)[index]
+            place = self._places[index]
         except IndexError as error:
             raise IndexError(f"there is no {index} among {len(self)} labels") from error
-        return _text(self._blob[self._offsets[place] : self._offsets[place + 1]])
+        starts, group = self._starts, place // _GROUP  # as piece and _text, without the calls
+        piece: Any = self._blob[starts[group] : starts[group + 1]].split(_END)[place % _GROUP]
+        return None if piece == _MISSING else piece.decode()  # type: ignore[return-value]
 
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return len(self._places)
 
     def __iter__(self) -> Iterator[Label]:
         text = _text if self.has_missing else bytes.decode
         for first in range(0, len(self), BLOCK):
-            yield from map(text, self.pieces(np.arange(first, min(first + BLOCK, len(self)))))
+            yield from map(text, self.pieces(first, min(first + BLOCK, len(self))))
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Labels):
-            return self._offsets == other._offsets and self._blob == other._blob
+            return self._blob == other._blob
         if isinstance(other, list | tuple):
             return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
         return NotImplemented

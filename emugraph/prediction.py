@@ -12,7 +12,7 @@ from torch import Tensor
 from emugraph.errors import InputError
 from emugraph.evaluation import SCORE_BYTES, Ranks, score_blocks
 from emugraph.graph import KnowledgeGraph
-from emugraph.known import PIECE, KnownAnswers
+from emugraph.known import KnownAnswers
 from emugraph.models.base import Model, Side
 from emugraph.reading import SPLITS
 
@@ -99,20 +99,20 @@ class Predictor:
         Returns:
             what gives, for some of the questions (b, 3), rows and answers, each (M,).
         """
-        triples, size = self.kg.triples(split), self.kg.num_relations
+        size = self.kg.num_relations
         side: Side = "tail"
         in_order: Callable[[Tensor], Tensor] = _as_they_are
         if part == "relation":  # (head, tail) is the query, as (head, relation) is where a tail is asked
             in_order, size = _relations_last, self.kg.num_entities
         else:
             side = part
-        if len(triples) > _INDEXED_WHOLE:
-            pieces = map(in_order, triples.split(PIECE))
+        if self.kg.count(split) > _INDEXED_WHOLE:
+            pieces = map(in_order, self.kg.pieces(split))
             index = KnownAnswers.of_questions(in_order(questions).cpu(), pieces, size, side)
             index.to(self.model.entities.device)
         else:
             if (split, part) not in self._indexes:
-                whole = KnownAnswers(in_order(triples), size, side)
+                whole = KnownAnswers(in_order(self.kg.triples(split)), size, side)
                 self._indexes[split, part] = whole.to(self.model.entities.device)
             index = self._indexes[split, part]
         return lambda some: index.of(in_order(some))

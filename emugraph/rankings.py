@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from emugraph.errors import InputError, nearest
@@ -121,6 +120,8 @@ def interval(
     Rows are triples: the two rankings of one are not independent. Percentiles of the bootstrap; None for fewer than two
     rows. Efron and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13.
     """
+    from scipy import stats  # a second and 60 MB, which ranking alone does without
+
     if len(sums) < 2:
         return None, None
     ratio: Callable[..., Any] = lambda s, c, axis: s.sum(axis=axis) / c.sum(axis=axis)  # noqa: E731

@@ -21,6 +21,7 @@ from emugraph.models import Model, model_class
 from emugraph.reading import SPLITS
 from emugraph.settings import Settings
 from emugraph.state import State
+from emugraph.stored import stored_rows
 from emugraph.tensors import all_finite, map_tensors, map_values, nbytes, write_tensors
 from emugraph.vocabulary import Vocabulary
 
@@ -133,7 +134,7 @@ def read_graph(folder: RunFolder, name: str) -> KnowledgeGraph:
     """Read what :func:`write_graph` wrote. Raises EmugraphError, naming the file, if it is damaged."""
     names = _read_labels(folder, "names", optional=True) if folder.has("graph/names.json") else None
     path = folder.path / "graph" / "triples.safetensors"
-    triples = folder.use("graph/triples.safetensors", map_tensors)
+    triples: dict[str, Any] = folder.use("graph/triples.safetensors", stored_rows)
     if set(triples) != set(SPLITS):
         raise EmugraphError(f"{path} is damaged: it holds {sorted(triples)}, not {sorted(SPLITS)}")
     try:
@@ -249,6 +250,7 @@ def fingerprint(kg: KnowledgeGraph) -> dict[str, Any]:
         for label in labels:
             digest.update(b"%d:" % len(label) + label.encode())
     for split in SPLITS:
-        digest.update(kg.triples(split).numpy().data)
+        for piece in kg.pieces(split):
+            digest.update(piece.numpy().data)
     counts = {"entities": kg.num_entities, "relations": kg.num_relations}
-    return counts | {split: len(kg.triples(split)) for split in SPLITS} | {"sha256": digest.hexdigest()}
+    return counts | {split: kg.count(split) for split in SPLITS} | {"sha256": digest.hexdigest()}

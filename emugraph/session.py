@@ -202,7 +202,7 @@ class Session:
             "best_step": self.best_step,
         }
         for split in ("valid", "test"):
-            if len(trainer.kg.triples(split)):
+            if trainer.kg.count(split):
                 with trainer.section("final figures"):
                     figures[split] = self.evaluator.evaluate(trainer.model, split)
         self.folder.write_json(FIGURES, figures)

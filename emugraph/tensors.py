@@ -16,7 +16,7 @@ from torch import Tensor
 from emugraph.errors import EmugraphError
 
 _VALUES = "values"
-_BLOCK = 1 << 24  # numbers
+_BLOCK = 1 << 20  # numbers
 _LARGEST_HEADER = 100_000_000  # of the format
 
 

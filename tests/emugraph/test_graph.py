@@ -52,6 +52,16 @@ def test_homogeneous_keeps_the_order_of_the_triples(family: KnowledgeGraph) -> N
     assert graph.num_nodes() == 5
 
 
+def test_pieces_make_a_split(family: KnowledgeGraph, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emugraph.graph.PIECE", 2)
+    assert [piece.tolist() for piece in family.pieces("train")] == [
+        [[0, 0, 1], [0, 0, 2]], [[1, 0, 3], [1, 1, 2]], [[2, 1, 1]]
+    ]  # fmt: skip
+    assert [family.count(split) for split in ("train", "valid", "test")] == [5, 1, 2]
+    with pytest.raises(InputError, match="unknown split 'dev'"):
+        family.pieces("dev")
+
+
 def test_to_dgl_and_back(family: KnowledgeGraph) -> None:
     back = KnowledgeGraph.from_dgl(family.graph, family.valid, family.test)
     assert back.train.tolist() == family.train.tolist()  # its relations happen to be in alphabetical order

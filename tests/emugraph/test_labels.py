@@ -63,7 +63,7 @@ def test_more_bytes_than_four_can_count(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(emugraph.labels, "BLOCK", 2)
     monkeypatch.setattr(emugraph.labels, "_LARGEST_NARROW", 10)
     wide = Labels(LABELS)
-    assert wide._offsets.itemsize == 2 * narrow._offsets.itemsize
+    assert wide._starts.itemsize == 2 * narrow._starts.itemsize
     assert list(wide) == LABELS
     assert wide == narrow
 

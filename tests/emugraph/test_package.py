@@ -39,6 +39,14 @@ def test_import_loads_nothing_heavy(tmp_path: Path) -> None:
     assert python(code, tmp_path).stdout == "[]\n"
 
 
+def test_opening_and_ranking_load_no_more_than_they_need(tmp_path: Path) -> None:
+    code = (
+        "import sys, emugraph; emugraph.load, emugraph.evaluate; "
+        "print([m for m in ('dgl', 'pandas', 'networkx', 'scipy.stats', 'scipy.optimize') if m in sys.modules])"
+    )
+    assert python(code, tmp_path).stdout == "[]\n"
+
+
 def test_every_public_name_is_there() -> None:
     for name in emugraph.__all__:
         assert getattr(emugraph, name) is not None

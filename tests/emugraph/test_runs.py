@@ -65,6 +65,41 @@ def test_any_label_comes_back_unchanged(tmp_path: Path) -> None:
     assert torch.equal(back.train, kg.train)
 
 
+def test_triples_stay_in_their_file_until_they_are_asked_for(run_folder: Path) -> None:
+    kg = emugraph.load(run_folder).kg
+    whole = load_file(run_folder / "graph" / "triples.safetensors")
+    copied = pickle.loads(pickle.dumps(emugraph.load(run_folder).kg))
+    for split, triples in whole.items():
+        assert split not in vars(kg)
+        assert kg.count(split) == len(triples)
+        assert torch.equal(torch.cat(list(kg.pieces(split))), triples.long())
+        assert kg.contains(triples.long(), split).all()
+    assert f"train={len(whole['train'])}" in repr(kg)
+    for split, triples in whole.items():
+        assert torch.equal(getattr(kg, split), triples.long())
+        assert getattr(kg, split) is kg.triples(split)
+        assert torch.equal(torch.cat(list(kg.pieces(split))), triples.long())
+        assert torch.equal(copied.triples(split), triples.long())
+    with pytest.raises(AttributeError, match="a KnowledgeGraph has no 'trian'"):
+        kg.trian  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    ("triples", "match"),
+    [
+        (torch.tensor([[0, 0, 60]]), r"tail id in the valid triples is outside 0\.\.59"),
+        (torch.zeros(0, 2, dtype=torch.int32), r"valid triples have shape \(0, 2\)"),
+        (torch.zeros(1, 3), "valid is F32"),
+    ],
+)
+def test_triples_that_are_none_are_named(triples: torch.Tensor, match: str, run_folder: Path) -> None:
+    name = "graph/triples.safetensors"
+    whole = {**load_file(run_folder / name), "valid": triples}
+    lie(run_folder, name, lambda path: save_file(whole, path))
+    with pytest.raises(EmugraphError, match=f"graph.* is damaged: .*{match}"):
+        emugraph.load(run_folder)
+
+
 def test_folders_that_are_no_runs(tmp_path: Path, run_folder: Path) -> None:
     with pytest.raises(InputError, match="is not a run folder"):
         emugraph.load(tmp_path / "nothing")
