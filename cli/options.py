@@ -37,6 +37,13 @@ MapTo = Annotated[
     ),
 ]
 
+CudaGraphs = Annotated[
+    bool,
+    typer.Option(
+        "--cuda-graphs", help="Replay steps that are recorded once, so that a CUDA device does not wait for the host."
+    ),
+]
+
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
 
 SKIPPED = {"model"}  # commands name it themselves

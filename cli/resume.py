@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emugraph.cli.options import MapTo, Track
+from emugraph.cli.options import CudaGraphs, MapTo, Track
 from emugraph.cli.output import guarded, note, print_run
 
 
@@ -19,6 +19,7 @@ def resume(
         typer.Option(help="Steps of the whole run, more than before. [default: as many]", show_default=False),
     ] = None,
     map_to: MapTo = None,
+    cuda_graphs: CudaGraphs = False,
     track: Track = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -43,7 +44,14 @@ def resume(
     prepare()
     progress = TrainingProgress()
     try:
-        resumed = emugraph.resume(run, steps=steps, device=device, callbacks=[progress, *trackers], map_to=map_to)
+        resumed = emugraph.resume(
+            run,
+            steps=steps,
+            device=device,
+            callbacks=[progress, *trackers],
+            map_to=map_to,
+            cuda_graphs=cuda_graphs,
+        )
     finally:
         progress.close()
     print_run(resumed, json)

@@ -7,7 +7,15 @@ from typing import Annotated, Any
 
 import typer
 
-from emugraph.cli.options import CheckpointMinutes, CheckpointSteps, KeepCheckpoints, MapTo, Track, with_settings
+from emugraph.cli.options import (
+    CheckpointMinutes,
+    CheckpointSteps,
+    CudaGraphs,
+    KeepCheckpoints,
+    MapTo,
+    Track,
+    with_settings,
+)
 from emugraph.cli.output import guarded, note, print_profile, print_run
 
 
@@ -67,6 +75,7 @@ def train(
     checkpoint_steps: CheckpointSteps = None,
     keep_checkpoints: KeepCheckpoints = 2,
     map_to: MapTo = None,
+    cuda_graphs: CudaGraphs = False,
     track: Track = None,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went, and the memory.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -126,6 +135,7 @@ def train(
             callbacks=[progress, *trackers, *profiles],
             init_from=init_from,
             map_to=map_to,
+            cuda_graphs=cuda_graphs,
         )
     finally:
         progress.close()

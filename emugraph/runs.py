@@ -86,6 +86,7 @@ def train(
     callbacks: Iterable[Callback] = (),
     init_from: str | Path | None = None,
     map_to: str | Path | None = None,
+    cuda_graphs: bool = False,
     **changes: Any,
 ) -> Run:
     """Train a model and evaluate its best weights on validation and test.
@@ -104,6 +105,8 @@ def train(
             :func:`emugraph.embedding_files.read_embeddings`. What has none starts at random.
         map_to: a folder in whose files the tables and the optimizer's state lie in place of memory, for those that are
             larger than it; see :class:`emugraph.memory.MappedMemory`. CPU only.
+        cuda_graphs: record the steps and replay them, so that a CUDA device does not wait for the host to start their
+            many small kernels; the numbers are the same up to rounding. See :mod:`emugraph.recording`.
         changes: settings that differ from the preset or the defaults, by name: see :class:`emugraph.Settings`.
 
     Returns:
@@ -127,7 +130,7 @@ def train(
     path = Path(output) if output is not None else default_folder(kg, settings)
     check_new(path)
     config = Config(kg.name, settings, checkpoints or Checkpoints(), None if init_from is None else str(init_from))
-    trainer = _build(kg, settings, chosen, map_to)
+    trainer = _build(kg, settings, chosen, map_to, cuda_graphs)
     if init_from is not None:
         trainer.started_from = start_from(trainer.model, kg, read_embeddings(Path(init_from)))
     with RunFolder.create(path) as folder:
@@ -170,6 +173,7 @@ def resume(
     checkpoints: Checkpoints | None = None,
     callbacks: Iterable[Callback] = (),
     map_to: str | Path | None = None,
+    cuda_graphs: bool = False,
 ) -> Run:
     """Go on with a run from its last checkpoint, or from its beginning where there is none.
 
@@ -183,7 +187,7 @@ def resume(
         device: "auto", "cpu" or "cuda".
         checkpoints: when to write down where the run stands; None for what it did before.
         callbacks: see :class:`Callback`.
-        map_to: see :func:`train`.
+        map_to, cuda_graphs: see :func:`train`.
 
     Returns:
         The run. One that had come to its end is opened, and nothing else is done.
@@ -202,7 +206,8 @@ def resume(
         asked = _longer(config, steps, checkpoints, folder.path)
         found = read_checkpoint(folder)
         kg = read_graph(folder, config.dataset)
-        session = Session(_build(kg, asked.settings, chosen, map_to), folder, asked.checkpoints, tuple(callbacks))
+        trainer = _build(kg, asked.settings, chosen, map_to, cuda_graphs)
+        session = Session(trainer, folder, asked.checkpoints, tuple(callbacks))
         if found is not None:
             name, state = found
             try:
@@ -231,12 +236,19 @@ def _longer(config: Config, steps: int | None, checkpoints: Checkpoints | None, 
     return replace(config, settings=settings, checkpoints=checkpoints or config.checkpoints)
 
 
-def _build(kg: KnowledgeGraph, settings: Settings, device: torch.device, map_to: str | Path | None) -> Trainer:
+def _build(
+    kg: KnowledgeGraph, settings: Settings, device: torch.device, map_to: str | Path | None, cuda_graphs: bool
+) -> Trainer:
     if map_to is not None and device.type != "cpu":
         raise InputError(f"tables in files serve a CPU alone, not {device}; leave them out, or give device cpu")
+    if cuda_graphs and device.type != "cuda":
+        raise InputError(f"CUDA graphs need a CUDA device, and this is {device}; leave them out")
     memory = None if map_to is None else MappedMemory(Path(map_to))
     with _explain_lack_of_memory("--dim or --cache-size" if "nscaching" in settings.sampler else "--dim"):
-        return Trainer(kg, settings, device, memory)
+        trainer = Trainer(kg, settings, device, memory)
+    if cuda_graphs:
+        trainer.record()
+    return trainer
 
 
 def _run(session: Session) -> Run:

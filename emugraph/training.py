@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -18,6 +18,7 @@ from emugraph.models import Model, Side, model_class
 from emugraph.objective import build_objective, negative_scores
 from emugraph.optimizers import Adagrad, DeferredAdam, LazyAdam, RowAdagrad, TableOptimizer
 from emugraph.presets import PLAIN, Method, find_preset
+from emugraph.recording import CudaRecorder, Recorder, Recordings
 from emugraph.sampling import named
 from emugraph.sampling.configured import build_batches, build_sampler
 from emugraph.settings import Settings
@@ -65,6 +66,22 @@ class Trainer:
         self.section: Callable[[str], AbstractContextManager[None]] = _untimed
         """What each part of a step runs in; :class:`emugraph.Profile` puts a clock there."""
         self._unsound = torch.zeros((), dtype=torch.bool, device=device)
+        self._rate: Tensor | None = None
+        self._recordings: Recordings[tuple[Side, Hashable]] | None = None
+
+    def record(self, recorder: Recorder | None = None) -> None:
+        """Make steps by recordings from here on: the same steps up to rounding, started on the device all at once.
+
+        A recording has the tensors of a step where they were; what tells steps apart on the host is the side and the
+        sampler's phase, for each of which there is one.
+
+        Args:
+            recorder: makes the recordings; None for CUDA graphs.
+        """
+        self._rate = torch.zeros((), device=self.device)
+        self._recordings = Recordings(
+            self._untimed_work, recorder or CudaRecorder(self.device_generator, self.optimizer)
+        )
 
     @property
     def learning_rate(self) -> float:
@@ -88,24 +105,44 @@ class Trainer:
         with self.section("batch"):
             epoch = self.batches.epoch
             triples, side = self.batches.next()
-        with self.section("negatives"):
             if self.batches.epoch > epoch:
                 self.sampler.on_epoch(self.batches.epoch)
+        rate = self.learning_rate if self._rate is None else self._rate.fill_(self.learning_rate)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        if self._recordings is None:
+            loss = self._work(triples, side)
+        else:
+            with self.section("step"):
+                loss = self._recordings(triples, (side, self.sampler.phase))
+        if shapes.fixed(loss) and self.step_count % 100 == 0:
+            self.check_finite()
+        self.step_count += 1
+        return loss
+
+    def _work(self, triples: Tensor, side: Side) -> Tensor:
+        """What a step does with a batch, on the device; returns the loss."""
+        with self.section("negatives"):
             negatives = self.sampler.sample(triples, side, self.device_generator)
             self.sampler.on_step(triples, side, self.score, self.device_generator)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.learning_rate
         self.optimizer.zero_grad(set_to_none=True)
         loss = self.loss(triples, negatives, side)
         with self.section("backward"):
             loss.backward()
         with self.section("optimizer"):
             self._unsound |= ~_all_finite(loss, self.model.parameters())
-            if not shapes.fixed(self._unsound) or self.step_count % 100 == 0:
+            if not shapes.fixed(loss):
                 self.check_finite()
             self.optimizer.step()
-        self.step_count += 1
         return loss.detach()
+
+    def _untimed_work(self, triples: Tensor, key: tuple[Side, Hashable]) -> Tensor:
+        """The same, to be recorded: in that no clock can wait for the device."""
+        section, self.section = self.section, _untimed
+        try:
+            return self._work(triples, key[0])
+        finally:
+            self.section = section
 
     def loss(self, triples: Tensor, negatives: Tensor, side: Side) -> Tensor:
         """The loss of a batch (B, 3) against negatives, (K,) shared or (B, K) per positive."""
@@ -244,6 +281,8 @@ class Trainer:
         self.batches.load_state_dict(part_of(state, "batches"))
         self.sampler.load_state_dict(part_of(state, "sampler"))
         self.step_count = step_count
+        if self._recordings is not None:
+            self._recordings.forget()
 
 
 _NOTHING: AbstractContextManager[None] = nullcontext()

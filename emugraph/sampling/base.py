@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import torch
@@ -160,6 +160,11 @@ class NegativeSampler(ABC):
         return self.draw(triples[rows], side, 1, generator)[:, 0]
 
     # ---------------------------------------------------------------- in step with training
+
+    @property
+    def phase(self) -> Hashable:
+        """What of the sampler's state on the host decides how a batch is sampled; it changes between epochs alone."""
+        return None
 
     def on_epoch(self, epoch: int) -> None:
         """Called before the first step of each epoch, counted from 1; an epoch in which no batch begins is left out."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 
 import torch
 from torch import Tensor
@@ -69,6 +69,10 @@ class Mixture(NegativeSampler):
     def draw_shared(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
         pairs = zip(self.samplers, self.counts(k), strict=True)
         return torch.cat([s.draw_shared(triples, side, count, generator) for s, count in pairs])
+
+    @property
+    def phase(self) -> Hashable:
+        return tuple(sampler.phase for sampler in self.samplers)
 
     def on_epoch(self, epoch: int) -> None:
         for sampler in self.samplers:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from typing import Any, Literal
 
 import torch
@@ -105,6 +106,10 @@ class NSCaching(NegativeSampler):
         if not shapes.fixed(triples) and found.all():
             return cached
         return torch.where(found.unsqueeze(1), cached, randint(self.num_entities))
+
+    @property
+    def phase(self) -> Hashable:
+        return self._due
 
     def on_epoch(self, epoch: int) -> None:
         self._due = (epoch - 1) % self.update_every == 0
