@@ -1,4 +1,4 @@
-"""What a graph with millions of entities costs: a step, memory in training, memory and time in evaluation.
+"""What a large graph costs: a step, an epoch, memory in training, memory and time in evaluation, random walks.
 
     python -m benchmarks.scale [--shape wikidata5m] [--optimizer lazy-adam] [--json]
 
@@ -6,53 +6,55 @@ DistMult with EMU, d = 100, B = 1000, K = 256 shared negatives, 2 threads, on a 
 Wikidata5M (:mod:`benchmarks.graphs`), or of another one.
 
 - ``step_ratio``: a training step there over one on the shape of FB15k-237, both taken in turn in one process, after as
-  many steps as it takes for rows to come back (``step_ms``: both, by optimizer);
+  many steps as it takes for rows to come back (``steps``: milliseconds of both, by optimizer);
+- ``epoch_seconds``: ``epoch_steps`` such steps, so many as pass once over the training triples; where they are more
+  than 2,000 so many are timed, and the epoch reckoned from them;
 - ``train_peak_mb``: the most memory that a process held which trained, validated and wrote checkpoints, held against
   ``train_limit_mb``: 1.2 x (weights + optimizer state) + 500 MB;
 - ``evaluate_peak_mb``: the most that a process held which opened that run and ranked test triples on both sides, held
   against ``evaluate_limit_mb``: weights + 500 MB;
-- ``graph_mb``: what the graph alone takes of both (triples as 64-bit numbers, labels); ``..._seconds``: what each part
-  took.
+- ``graph_mb``: what the graph takes in training (triples as 64-bit numbers, labels); ``..._seconds``: what each part
+  took;
+- ``khop_walks``: seconds and memory of candidates by random walks as in :mod:`benchmarks.neighbors`, in a process of
+  its own, of up to a million entities.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import multiprocessing
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from benchmarks.graphs import SHAPES, generate
 from benchmarks.timing import interleave
 
+if TYPE_CHECKING:
+    from emugraph import KnowledgeGraph
+    from emugraph.training import Trainer
+
 COMMON: dict[str, Any] = {"model": "distmult", "dim": 100, "batch_size": 1000, "negatives": 256}
 THREADS = 2
 ROWS_A_STEP = 2256
+MOST_STEPS = 2000
+MOST_WALKED = 1_000_000
 
 
 def measure_steps(shape: str, optimizers: list[str], rounds: int) -> dict[str, dict[str, float]]:
     """By optimizer the milliseconds of a step on the small and on the large graph, and their ratio."""
-    from emugraph import Settings, kernels
-    from emugraph.environment import keep_freed_memory
-    from emugraph.training import Trainer
-
-    torch.set_num_threads(THREADS)
-    keep_freed_memory()
-    kernels.prepare()
+    _prepare()
     graphs = {"small": generate("fb15k-237"), "large": generate(shape)}
     results = {}
     for optimizer in optimizers:
-        trainers = {
-            size: Trainer(kg, Settings(**COMMON, optimizer=optimizer, learning_rate=0.001), torch.device("cpu"))
-            for size, kg in graphs.items()
-        }
+        trainers = {size: _trainer(kg, optimizer) for size, kg in graphs.items()}
         for size, trainer in trainers.items():
             for _ in range(min(2500, 20 + graphs[size].num_entities // ROWS_A_STEP)):
                 trainer.step()
@@ -61,12 +63,44 @@ def measure_steps(shape: str, optimizers: list[str], rounds: int) -> dict[str, d
     return results
 
 
+def measure_epoch(shape: str, optimizer: str) -> dict[str, float]:
+    """Seconds of one epoch's steps."""
+    _prepare()
+    kg = generate(shape)
+    steps = math.ceil(kg.count("train") / COMMON["batch_size"])
+    times = interleave({"step": (_trainer(kg, optimizer).step, min(steps, MOST_STEPS))}, rounds=1)
+    return {"epoch_steps": steps, "epoch_seconds": steps * times.seconds["step"][0]}
+
+
+def _prepare() -> None:
+    from emugraph import kernels
+    from emugraph.environment import keep_freed_memory
+
+    torch.set_num_threads(THREADS)
+    keep_freed_memory()
+    kernels.prepare()
+
+
+def _trainer(kg: KnowledgeGraph, optimizer: str) -> Trainer:
+    from emugraph import Settings
+    from emugraph.training import Trainer
+
+    return Trainer(kg, Settings(**COMMON, optimizer=optimizer, learning_rate=0.001), torch.device("cpu"))
+
+
+def measure_walks(shape: str) -> dict[str, Any]:
+    """Candidates by random walks."""
+    from benchmarks.neighbors import measure_one
+
+    torch.set_num_threads(THREADS)
+    return measure_one("walks", generate(shape))
+
+
 def measure_training(shape: str, optimizer: str, steps: int, folder: str) -> dict[str, Any]:
     """Train for some steps, with a validation, a checkpoint and final figures."""
     import emugraph
     from emugraph import Settings
     from emugraph.profiling import peak_memory
-    from emugraph.training import Trainer
 
     torch.set_num_threads(THREADS)
     kg = generate(shape, held_out=100)
@@ -142,6 +176,9 @@ def main() -> None:
         print(results, file=sys.stderr)
     optimizers = list(dict.fromkeys([arguments.optimizer, *arguments.optimizers]))
     steps = _alone(measure_steps, arguments.shape, optimizers, arguments.rounds)
+    results |= _alone(measure_epoch, arguments.shape, arguments.optimizer)
+    if SHAPES[arguments.shape][0] <= MOST_WALKED:
+        results["khop_walks"] = _alone(measure_walks, arguments.shape)
     results = {"step_ratio": steps[arguments.optimizer]["step_ratio"], **results, "steps": steps}
     results = {"shape": arguments.shape, "optimizer": arguments.optimizer} | {
         name: round(value, 2) if isinstance(value, float) else value for name, value in results.items()

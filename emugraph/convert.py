@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,6 +14,7 @@ import torch
 
 from emugraph.errors import InputError
 from emugraph.files import replacing
+from emugraph.known import PIECE
 from emugraph.reading import SPLITS, LabelledSplits
 from emugraph.vocabulary import Vocabulary
 
@@ -118,8 +119,13 @@ def from_dgl(
 
 def to_triples(data: LabelledSplits, split: str) -> list[Triple]:
     """The labelled triples (head, relation, tail) of a split."""
+    return list(_labelled(data, split))
+
+
+def _labelled(data: LabelledSplits, split: str) -> Iterator[Triple]:
     entities, relations = list(data.entities), list(data.relations)  # so that triples share their labels
-    return [(entities[h], relations[r], entities[t]) for h, r, t in data.splits[split].tolist()]
+    for piece in data.splits[split].split(PIECE):
+        yield from ((entities[h], relations[r], entities[t]) for h, r, t in piece.tolist())
 
 
 def to_pandas(data: LabelledSplits, split: str) -> pandas.DataFrame:
@@ -154,9 +160,9 @@ def to_files(data: LabelledSplits, folder: Path, format: str) -> None:
     for split in SPLITS:
         with replacing(folder / f"{split}.{format}") as path, path.open("w", encoding="utf-8", newline="") as file:
             if format == "csv":
-                csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(to_triples(data, split))
+                csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL).writerows(_labelled(data, split))
             else:
-                file.writelines("\t".join(triple) + "\n" for triple in to_triples(data, split))
+                file.writelines("\t".join(triple) + "\n" for triple in _labelled(data, split))
 
 
 def to_networkx(data: LabelledSplits, splits: Iterable[str]) -> networkx.MultiDiGraph:
@@ -169,7 +175,7 @@ def to_networkx(data: LabelledSplits, splits: Iterable[str]) -> networkx.MultiDi
     graph = networkx.MultiDiGraph()
     graph.add_nodes_from(data.entities)
     for split in splits:
-        for head, relation, tail in to_triples(data, split):
+        for head, relation, tail in _labelled(data, split):
             graph.add_edge(head, tail, key=relation, relation=relation, split=split)
     return graph
 
