@@ -2,11 +2,12 @@
 
     python -m benchmarks.gpu [--steps 40000] [--json]
 
-- ``step_ms``: a step with EMU (B = 1000, K = 256 shared negatives, d = 100, the counts of FB15k-237), by model, device
-  synchronised before and after;
-- ``waits``: how often a step made the host wait for the device, as PyTorch's synchronisation warnings count it, of 100
-  steps (one is looked at on purpose: whether the loss is finite, every 100 steps);
-- ``run``: FB15k-237, DistMult with EMU, d = 100, so many steps, seconds and test MRR all told.
+- ``step_ms``: a step with EMU (B = 1000, K = 256 shared negatives, d = 100, the counts of FB15k-237), by model, with
+  and without CUDA graphs and by the precision of products, device synchronised before and after;
+- ``waits``: how often the host waited for the device in 100 such steps, as PyTorch's synchronisation warnings count it.
+  One is on purpose: whether the loss is finite, every 100 steps. Each side's shuffle, once an epoch, is another;
+- ``samplers``: the same of DistMult with negatives of each positive's own, by sampler;
+- ``run``: FB15k-237, DistMult with EMU, d = 100, so many steps, seconds and test MRR all told, with and without graphs.
 """
 
 from __future__ import annotations
@@ -24,13 +25,30 @@ import torch
 import emugraph
 from benchmarks.emu_step import MODELS, graph
 from emugraph import KnowledgeGraph, Settings
-from emugraph.environment import machine
+from emugraph.environment import PRECISIONS, machine, with_matmul_precision
 from emugraph.training import Trainer, resolve_settings
 
+SAMPLERS: dict[str, dict[str, Any]] = {
+    "uniform, each its own": {"sharing": "per-positive"},
+    "uniform, filtered": {"filtered": True},
+    "khop": {"sampler": "khop", "hops": 1},
+    "nscaching": {"sampler": "nscaching"},
+}
 
-def measure_step(kg: KnowledgeGraph, name: str, steps: int = 300) -> dict[str, float]:
+
+def measure_step(
+    kg: KnowledgeGraph, graphs: bool, precision: str = "highest", steps: int = 300, **changes: Any
+) -> dict[str, float]:
     """Milliseconds of a step, and how often 100 steps wait for the device."""
-    trainer = Trainer(kg, Settings(model=name, dim=100, batch_size=1000, negatives=256), torch.device("cuda"))
+    settings = Settings.create({"dim": 100, "batch_size": 1000, "negatives": 256, **changes})
+    trainer = Trainer(kg, settings, torch.device("cuda"))
+    if graphs:
+        trainer.record()
+    with with_matmul_precision(precision):
+        return _measure(trainer, steps)
+
+
+def _measure(trainer: Trainer, steps: int) -> dict[str, float]:
     for _ in range(50):
         trainer.step()
     torch.cuda.synchronize()
@@ -50,7 +68,7 @@ def measure_step(kg: KnowledgeGraph, name: str, steps: int = 300) -> dict[str, f
     return {"step_ms": round(milliseconds, 3), "waits": sum("synchron" in str(w.message) for w in caught)}
 
 
-def measure_run(steps: int) -> dict[str, Any]:
+def measure_run(steps: int, graphs: bool) -> dict[str, Any]:
     """DistMult with EMU on FB15k-237, from the first step to its test figures."""
     kg = emugraph.load_dataset("fb15k-237")
     preset, _ = resolve_settings(kg, "distmult", {"dim": 100})
@@ -58,9 +76,14 @@ def measure_run(steps: int) -> dict[str, Any]:
     started = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         settings = preset.model_copy(update=update)
-        run = emugraph.train(kg, settings=settings, output=Path(folder) / "run", device="cuda")
+        output = Path(folder) / "run"
+        run = emugraph.train(kg, settings=settings, output=output, device="cuda", cuda_graphs=graphs)
     seconds = time.perf_counter() - started
     return {"steps": steps, "seconds": round(seconds, 1), "test_mrr": round(run.figures["test"]["mrr"], 4)}
+
+
+def _words(graphs: bool) -> str:
+    return "CUDA graphs" if graphs else "step by step"
 
 
 def main() -> None:
@@ -74,8 +97,19 @@ def main() -> None:
         results = {"skipped": "PyTorch finds no CUDA device here"}
     else:
         kg = graph()
-        results = {name: measure_step(kg, name) for name in MODELS}
-        results |= {"run": measure_run(arguments.steps), "machine": machine(torch.device("cuda"))}
+        results = {
+            f"{name}, {_words(graphs)}, {precision}": measure_step(kg, graphs, precision, model=name)
+            for name in MODELS
+            for graphs in (False, True)
+            for precision in PRECISIONS
+        }
+        results["samplers"] = {
+            f"{name}, {_words(graphs)}": measure_step(kg, graphs, model="distmult", **changes)
+            for name, changes in SAMPLERS.items()
+            for graphs in (False, True)
+        }
+        results["run"] = {_words(graphs): measure_run(arguments.steps, graphs) for graphs in (False, True)}
+        results["machine"] = machine(torch.device("cuda"))
     if arguments.json:
         print(json.dumps(results))
         return

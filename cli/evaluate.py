@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from emugraph.cli.options import MatmulPrecision
 from emugraph.cli.output import guarded, note, print_figures, print_json, print_table
 from emugraph.errors import InputError, nearest
 
@@ -49,6 +50,7 @@ def evaluate(
         typer.Option("--valid-negatives", help="Others, to choose the thresholds of accuracy by.", show_default=False),
     ] = None,
     device: Device = "auto",
+    matmul_precision: MatmulPrecision = None,
     json: Json = False,
 ) -> None:
     """Rank a split with a trained model and print the figures.
@@ -56,6 +58,7 @@ def evaluate(
     Example: emugraph evaluate runs/my-run --by relation
     """
     import emugraph
+    from emugraph.environment import with_matmul_precision
 
     if sum((by is not None, relations, negatives is not None)) > 1:
         raise InputError("give one of --by, --relations and --negatives")
@@ -68,14 +71,15 @@ def evaluate(
     opened = emugraph.load(run, device=device)
     said = {"run": str(run), "dataset": opened.kg.name, "split": split}
     title = f"{opened.kg.name}, {split}, {'raw' if raw else 'filtered'}"
-    if by == "probability":
-        _reliability(opened, split, said, json)
-    elif by is not None:
-        _groups(opened, split, by, raw, {**said, "by": by, "filtered": not raw}, f"{title}, by {by}", json)
-    elif negatives is not None:
-        _classification(opened, split, negatives, valid_negatives, said, json)
-    else:
-        _figures(opened, split, relations, raw, ties, said, title, json)
+    with with_matmul_precision(matmul_precision):
+        if by == "probability":
+            _reliability(opened, split, said, json)
+        elif by is not None:
+            _groups(opened, split, by, raw, {**said, "by": by, "filtered": not raw}, f"{title}, by {by}", json)
+        elif negatives is not None:
+            _classification(opened, split, negatives, valid_negatives, said, json)
+        else:
+            _figures(opened, split, relations, raw, ties, said, title, json)
 
 
 def _figures(

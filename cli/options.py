@@ -44,6 +44,16 @@ CudaGraphs = Annotated[
     ),
 ]
 
+MatmulPrecision = Annotated[
+    str | None,
+    typer.Option(
+        "--matmul-precision",
+        help="Of products of float32 matrices, as PyTorch names it: highest; high, TensorFloat32 factors on a CUDA "
+        "device; medium, on a CPU bfloat16 factors where it has them. [default: highest]",
+        show_default=False,
+    ),
+]
+
 Force = Annotated[bool, typer.Option("--force", help="Replace a file that exists.")]
 
 SKIPPED = {"model"}  # commands name it themselves

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from emugraph.cli.options import CudaGraphs, MapTo, Track
+from emugraph.cli.options import CudaGraphs, MapTo, MatmulPrecision, Track
 from emugraph.cli.output import guarded, note, print_run
 
 
@@ -20,6 +20,7 @@ def resume(
     ] = None,
     map_to: MapTo = None,
     cuda_graphs: CudaGraphs = False,
+    matmul_precision: MatmulPrecision = None,
     track: Track = None,
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -32,13 +33,14 @@ def resume(
     """
     import emugraph
     from emugraph.cli.progress import TrainingProgress, prepare
-    from emugraph.environment import choose_device
+    from emugraph.environment import choose_device, with_matmul_precision
     from emugraph.folder import RunFolder
     from emugraph.saving import environment_changes
     from emugraph.trackers import build_trackers
 
     trackers = build_trackers(track or ())
-    changes = environment_changes(RunFolder.open(run), choose_device(device))
+    with with_matmul_precision(matmul_precision):
+        changes = environment_changes(RunFolder.open(run), choose_device(device))
     if changes:
         note(f"since the run began, {'; '.join(changes)}: its last digits may differ from those of an unbroken run")
     prepare()
@@ -51,6 +53,7 @@ def resume(
             callbacks=[progress, *trackers],
             map_to=map_to,
             cuda_graphs=cuda_graphs,
+            matmul_precision=matmul_precision,
         )
     finally:
         progress.close()

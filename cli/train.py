@@ -13,6 +13,7 @@ from emugraph.cli.options import (
     CudaGraphs,
     KeepCheckpoints,
     MapTo,
+    MatmulPrecision,
     Track,
     with_settings,
 )
@@ -76,6 +77,7 @@ def train(
     keep_checkpoints: KeepCheckpoints = 2,
     map_to: MapTo = None,
     cuda_graphs: CudaGraphs = False,
+    matmul_precision: MatmulPrecision = None,
     track: Track = None,
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went, and the memory.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
@@ -136,6 +138,7 @@ def train(
             init_from=init_from,
             map_to=map_to,
             cuda_graphs=cuda_graphs,
+            matmul_precision=matmul_precision,
         )
     finally:
         progress.close()

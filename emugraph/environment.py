@@ -7,6 +7,7 @@ import ctypes
 import os
 import platform
 import re
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import torch
 
 from emugraph._version import __version__
-from emugraph.errors import InputError
+from emugraph.errors import InputError, nearest
 
 
 def versions() -> dict[str, str]:
@@ -36,6 +37,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "device": describe_device(device),
+        "matmul_precision": torch.get_float32_matmul_precision(),
     }
 
 
@@ -63,6 +65,31 @@ def choose_device(name: str) -> torch.device:
         if (device.index or 0) >= count:
             raise InputError(f"device {name!r} was asked for, but torch finds {count} CUDA devices; use --device cpu")
     return device
+
+
+PRECISIONS = ("highest", "high", "medium")
+
+
+@contextlib.contextmanager
+def with_matmul_precision(name: str | None) -> Iterator[None]:
+    """Have PyTorch multiply float32 matrices with a precision, and afterwards as before.
+
+    Args:
+        name: what ``torch.set_float32_matmul_precision`` takes: "highest" for float32 throughout; "high" for factors of
+            TensorFloat32, with 10 bits of fraction, on a CUDA device; "medium" for factors of bfloat16, with 7 bits,
+            on a CPU that multiplies such numbers, and as "high" on a CUDA device. None for what is set.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    before = torch.get_float32_matmul_precision()
+    if name is not None and name not in PRECISIONS:
+        raise InputError(f"unknown precision {name!r}; known: {', '.join(PRECISIONS)}.{nearest(name, PRECISIONS)}")
+    torch.set_float32_matmul_precision(before if name is None else name)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
 
 
 def usable_memory() -> int:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from emugraph.environment import with_matmul_precision
 from emugraph.errors import InputError
 from emugraph.kernels import count_better
 from emugraph.known import KnownAnswers, query_keys
@@ -261,9 +262,17 @@ def evaluate(
     *,
     filtered: bool = True,
     ties: bool = False,
+    matmul_precision: str | None = None,
 ) -> dict[str, Any]:
-    """Rank a split with a model on the device where it is; see :meth:`Evaluator.evaluate`."""
-    return Evaluator(kg, model.entities.device).evaluate(model, split, filtered=filtered, ties=ties)
+    """Rank a split with a model on the device where it is; see :meth:`Evaluator.evaluate`.
+
+    Args:
+        model, kg, split, filtered, ties: see there.
+        matmul_precision: "highest", "high" or "medium", while this ranks; None for what PyTorch is set to. See
+            :func:`emugraph.environment.with_matmul_precision`.
+    """
+    with with_matmul_precision(matmul_precision):
+        return Evaluator(kg, model.entities.device).evaluate(model, split, filtered=filtered, ties=ties)
 
 
 def summarize(ranks: Tensor) -> dict[str, float]:

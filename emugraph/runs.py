@@ -15,7 +15,7 @@ import torch
 from emugraph.calibration import Calibration
 from emugraph.embedding_files import read_embeddings
 from emugraph.embeddings import start_from
-from emugraph.environment import choose_device
+from emugraph.environment import choose_device, with_matmul_precision
 from emugraph.errors import EmugraphError, InputError
 from emugraph.folder import CALIBRATION, FIGURES, RunFolder
 from emugraph.graph import KnowledgeGraph
@@ -87,6 +87,7 @@ def train(
     init_from: str | Path | None = None,
     map_to: str | Path | None = None,
     cuda_graphs: bool = False,
+    matmul_precision: str | None = None,
     **changes: Any,
 ) -> Run:
     """Train a model and evaluate its best weights on validation and test.
@@ -107,6 +108,8 @@ def train(
             larger than it; see :class:`emugraph.memory.MappedMemory`. CPU only.
         cuda_graphs: record the steps and replay them, so that a CUDA device does not wait for the host to start their
             many small kernels; the numbers are the same up to rounding. See :mod:`emugraph.recording`.
+        matmul_precision: "highest", "high" or "medium", while this trains; None for what PyTorch is set to. See
+            :func:`emugraph.environment.with_matmul_precision`.
         changes: settings that differ from the preset or the defaults, by name: see :class:`emugraph.Settings`.
 
     Returns:
@@ -130,18 +133,19 @@ def train(
     path = Path(output) if output is not None else default_folder(kg, settings)
     check_new(path)
     config = Config(kg.name, settings, checkpoints or Checkpoints(), None if init_from is None else str(init_from))
-    trainer = _build(kg, settings, chosen, map_to, cuda_graphs)
-    if init_from is not None:
-        trainer.started_from = start_from(trainer.model, kg, read_embeddings(Path(init_from)))
-    with RunFolder.create(path) as folder:
-        write_graph(folder, kg)
-        write_environment(folder, chosen)
-        write_config(folder, config)
-    with folder.lock():
-        session = Session(trainer, folder, config.checkpoints, tuple(callbacks))
+    with with_matmul_precision(matmul_precision):
+        trainer = _build(kg, settings, chosen, map_to, cuda_graphs)
         if init_from is not None:
-            session.checkpoint()  # so that a resumed run needs it no more
-        return _run(session)
+            trainer.started_from = start_from(trainer.model, kg, read_embeddings(Path(init_from)))
+        with RunFolder.create(path) as folder:
+            write_graph(folder, kg)
+            write_environment(folder, chosen)
+            write_config(folder, config)
+        with folder.lock():
+            session = Session(trainer, folder, config.checkpoints, tuple(callbacks))
+            if init_from is not None:
+                session.checkpoint()  # so that a resumed run needs it no more
+            return _run(session)
 
 
 def load(path: str | Path, *, device: str = "auto") -> Run:
@@ -174,6 +178,7 @@ def resume(
     callbacks: Iterable[Callback] = (),
     map_to: str | Path | None = None,
     cuda_graphs: bool = False,
+    matmul_precision: str | None = None,
 ) -> Run:
     """Go on with a run from its last checkpoint, or from its beginning where there is none.
 
@@ -187,7 +192,7 @@ def resume(
         device: "auto", "cpu" or "cuda".
         checkpoints: when to write down where the run stands; None for what it did before.
         callbacks: see :class:`Callback`.
-        map_to, cuda_graphs: see :func:`train`.
+        map_to, cuda_graphs, matmul_precision: see :func:`train`.
 
     Returns:
         The run. One that had come to its end is opened, and nothing else is done.
@@ -201,7 +206,7 @@ def resume(
     folder = RunFolder.open(path)
     if folder.is_old:
         raise InputError(f"{path} was trained by a version without checkpoints: it can be opened, but not resumed")
-    with folder.lock():
+    with with_matmul_precision(matmul_precision), folder.lock():
         config = read_config(folder)
         asked = _longer(config, steps, checkpoints, folder.path)
         found = read_checkpoint(folder)

@@ -113,7 +113,7 @@ def environment_changes(folder: RunFolder, device: torch.device) -> list[str]:
     now = _environment(device)
     changes = []
     for part, name in (("versions", "emugraph"), ("versions", "torch"), ("machine", "threads"), ("machine", "device"),
-                       ("machine", "processor")):  # fmt: skip
+                       ("machine", "processor"), ("machine", "matmul_precision")):  # fmt: skip
         found = before.get(part, {}).get(name)
         if found is not None and found != now[part][name]:
             changes.append(f"{name} was {found}, is {now[part][name]}")

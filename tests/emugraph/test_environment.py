@@ -4,8 +4,19 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from typer.testing import CliRunner
+
+import emugraph
+from emugraph import InputError, KnowledgeGraph
+from emugraph.cli.main import app
+from emugraph.environment import with_matmul_precision
+from emugraph.evaluation import Evaluator
+from emugraph.session import Callback
 
 CODE = """
 import resource, sys, torch
@@ -37,3 +48,50 @@ def test_memory_that_is_kept_is_not_asked_for_again() -> None:
         assert kept == ("True" if choice == "keep" else "None")
         faults[choice] = int(count)
     assert faults["keep"] < 100 < faults["default"]
+
+
+def test_the_precision_of_products_is_set_and_put_back() -> None:
+    assert torch.get_float32_matmul_precision() == "highest"
+    with with_matmul_precision("medium"):
+        assert torch.get_float32_matmul_precision() == "medium"
+        with with_matmul_precision(None):
+            assert torch.get_float32_matmul_precision() == "medium"
+        with pytest.raises(InputError, match=r"unknown precision 'hihg'; known: highest, high, medium\. Did you mean"):  # noqa: SIM117
+            with with_matmul_precision("hihg"):
+                pass
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_runs_train_and_rank_with_the_precision_asked_for(
+    family: KnowledgeGraph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[str] = []
+
+    class Look(Callback):
+        def on_step(self, trainer: Any, loss: torch.Tensor) -> None:
+            seen.append(torch.get_float32_matmul_precision())
+
+    def evaluate(*arguments: Any, **options: Any) -> dict[str, Any]:
+        seen.append(torch.get_float32_matmul_precision())
+        return evaluates(*arguments, **options)
+
+    evaluates = Evaluator.evaluate
+    options = {"output": tmp_path / "run", "callbacks": [Look()], "dim": 4, "negatives": 2, "valid_every": 2}
+    run = emugraph.train(family, steps=2, matmul_precision="high", **options)  # type: ignore[arg-type]
+    run = run.resume(steps=3, matmul_precision="medium", callbacks=[Look()])
+    monkeypatch.setattr(Evaluator, "evaluate", evaluate)
+    emugraph.evaluate(run.model, family, matmul_precision="medium")
+    command = ["evaluate", str(run.path), "--matmul-precision", "high"]
+    assert CliRunner().invoke(app, command).exit_code == 0
+    assert seen == ["high", "high", "medium", "medium", "high"]
+    assert torch.get_float32_matmul_precision() == "highest"
+    refused = CliRunner().invoke(app, [*command[:-1], "low"])
+    assert refused.exit_code != 0
+    assert torch.get_float32_matmul_precision() == "highest"
+
+
+def test_another_precision_than_at_the_beginning_is_told(tmp_path: Path, family: KnowledgeGraph) -> None:
+    run = emugraph.train(family, output=tmp_path / "run", matmul_precision="high", steps=1, dim=2, negatives=2)
+    done = CliRunner().invoke(app, ["resume", str(run.path), "--steps", "2"])
+    assert done.exit_code == 0
+    assert "matmul_precision was high, is highest" in done.output

@@ -264,7 +264,9 @@ def test_graphs_without_a_device_are_refused(grid: KnowledgeGraph, run_folder: P
 @pytest.mark.parametrize("optimizer", ["adam", "lazy-adam", "row-adagrad"])
 @pytest.mark.parametrize("sampler", ["uniform", "khop", "nscaching"])
 def test_cuda(sampler: str, optimizer: str, grid: KnowledgeGraph) -> None:
-    plain, recorded = (trainer_of(grid, "cuda", sampler=sampler, optimizer=optimizer, sides="in-turn") for _ in range(2))
+    plain, recorded = (
+        trainer_of(grid, "cuda", sampler=sampler, optimizer=optimizer, sides="in-turn") for _ in range(2)
+    )
     recorded.record()
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # that it is recorded
