@@ -5,8 +5,8 @@
 LF and CRLF end a line. A label is any string, the empty one included, and comes back unchanged: nothing is
 stripped or normalised. Empty lines are allowed at the end of a file and nowhere else.
 
-Labels become ids block by block, so that memory holds each triple as three integers and each label once: in a dict
-while files are read, which takes some 120 bytes a label besides its own, and afterwards in a :class:`Vocabulary`.
+Labels become ids block by block, so that memory holds each triple as three integers and each label once: in a
+:class:`Numbering` while files are read, and afterwards in a :class:`Vocabulary`.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ import numpy as np
 import torch
 
 from emugraph.errors import InputError
+from emugraph.numbering import Numbering
 from emugraph.splitting import Ids, check_fractions, parse_fractions, split_rows
 from emugraph.vocabulary import Vocabulary
 
@@ -34,6 +35,7 @@ SPLITS = ("train", "valid", "test")
 
 _FORMATS = {".txt": "tsv", ".tsv": "tsv", ".csv": "csv"}
 _BLOCK = 1 << 20
+_ROWS = 1 << 14
 _LONGEST_LINE = 1 << 26
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 csv.field_size_limit(_LONGEST_LINE)
@@ -168,24 +170,12 @@ def _find_split(folder: Path, split: str) -> Path:
     return folder / found[0]
 
 
-class _Ids(dict[str, int]):
-    """The id of each label; a new label gets the next number."""
-
-    def __missing__(self, label: str) -> int:
-        new = self[label] = len(self)
-        return new
-
-    def of(self, labels: list[str]) -> Ids:
-        """The ids of many labels."""
-        return np.fromiter(map(self.__getitem__, labels), np.int64, len(labels))
-
-
 class _Reader:
     """Reads files one after the other into common ids."""
 
     def __init__(self) -> None:
-        self.entities = _Ids()
-        self.relations = _Ids()
+        self.entities = Numbering()
+        self.relations = Numbering()
 
     def read(self, file: Path, format: str | None = None) -> Ids:
         """The ids of a file's triples, (n, 3)."""
@@ -201,24 +191,29 @@ class _Reader:
             separators = block.translate(None, _NOT_SEPARATORS)
             if separators != b"\t\t\n" * (len(separators) // 3):
                 raise _irregular_line(file, first_line, text)
-            # One flat list: head, relation, tail, head, ... and, without the relations, head, tail, head, ...
-            labels = text[:-1].replace("\n", "\t").split("\t")
-            relations = labels[1::3]
-            del labels[1::3]
-            triples = np.empty((len(relations), 3), dtype=np.int64)
-            triples[:, [0, 2]] = self.entities.of(labels).reshape(-1, 2)
-            triples[:, 1] = self.relations.of(relations)
+            characters = np.frombuffer(block, np.uint8)
+            ends = np.flatnonzero((characters == ord("\t")) | (characters == ord("\n")))
+            starts = np.concatenate([[0], ends[:-1] + 1])
+            heads_and_tails, relations = (
+                [edges.reshape(-1, 3)[:, columns].ravel() for edges in (starts, ends)] for columns in ([0, 2], [1])
+            )
+            triples = np.empty((len(ends) // 3, 3), dtype=np.int64)
+            triples[:, [0, 2]] = self.entities.of(block, *heads_and_tails).reshape(-1, 2)
+            triples[:, 1] = self.relations.of(block, *relations)
             ids.frombytes(triples.tobytes())
 
     def _read_csv(self, file: Path, stream: io.BufferedIOBase, ids: array[int]) -> None:
         lines = (_decode(file, number, line) for number, line in enumerate(stream, 1))
         rows = csv.reader(lines, strict=True)
         line, empty_line = 1, 0
+        labels: list[str] = []
         try:
             for row in rows:
                 if len(row) == 3 and not empty_line:
-                    head, relation, tail = row
-                    ids.extend((self.entities[head], self.relations[relation], self.entities[tail]))
+                    labels += row
+                    if len(labels) == 3 * _ROWS:
+                        self._number(labels, ids)
+                        labels.clear()
                 elif not row:
                     empty_line = empty_line or line
                 elif empty_line:
@@ -231,6 +226,15 @@ class _Reader:
                 f"{file}, line {line}: cannot be read as CSV: {error}; put a label with a comma, a quote or "
                 "a line end into quotes, and double the quotes inside"
             ) from error
+        self._number(labels, ids)
+
+    def _number(self, labels: list[str], ids: array[int]) -> None:
+        """Add the triples of labels in turn: head, relation, tail, head, ..."""
+        triples = np.empty((len(labels) // 3, 3), dtype=np.int64)
+        triples[:, 1] = self.relations.of_labels(labels[1::3])
+        del labels[1::3]
+        triples[:, [0, 2]] = self.entities.of_labels(labels).reshape(-1, 2)
+        ids.frombytes(triples.tobytes())
 
 
 def _format_of(file: Path) -> str:
