@@ -57,7 +57,7 @@ class Batches:
             self._pending = torch.cat([self._pending, order]) if len(self._pending) else order
             self.epoch += 1
         chosen, self._pending = self._pending[: self.batch_size], self._pending[self.batch_size :]
-        return self.triples[chosen.long()]
+        return self.triples.index_select(0, chosen)
 
     def state_dict(self) -> State:
         """See :class:`SidedBatches`."""
