@@ -8,9 +8,6 @@ from torch import Tensor
 from emugraph.kernels import gathered, pairwise
 from emugraph.models.fused import Fused
 
-_MANY = 32
-"""Queries from which on PyTorch's product with a whole table takes longer than the kernel's, up to twice the time."""
-
 
 class Bilinear(Fused):
     """A score whose components are products: :math:`s(q, e) = \\sum_i q_i e_i`."""
@@ -21,8 +18,9 @@ class Bilinear(Fused):
         return query * candidate
 
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:
-        if torch.is_grad_enabled() or len(query) < _MANY:
+        if torch.is_grad_enabled():
             return query @ candidate.T
+        # With a whole table up to twice as quick, and candidates that are alike score alike wherever they stand.
         return pairwise(query, candidate, self.kind)
 
     def score_each(self, query: Tensor, candidate: Tensor) -> Tensor:
