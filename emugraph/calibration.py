@@ -76,7 +76,7 @@ def fit(predictor: Predictor, parts: tuple[Part, ...] = ("tail", "head"), *, spl
         questions += len(asked)
         known = predictor.known(split, part, asked)
         for block in predictor.blocks(asked, part):
-            shares = block.scores - block.totals[:, None]
+            shares = block.scores.sub_(block.totals[:, None])
             candidates += _histogram(shares)
             answers += _histogram(shares[known(block.questions)])
     if not answers.sum():
