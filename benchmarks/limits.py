@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import statistics
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+
+from benchmarks.timing import Form, interleave
 
 
 @dataclass(frozen=True)
@@ -26,14 +26,9 @@ def measure_limits(rounds: int = 9) -> Limits:
     """The medians of rounds in turn: a product of 1024 x 1024 x 1024, a copy of 256 MB."""
     x, source = torch.randn(1024, 1024), torch.randn(1 << 26)
     product, target = torch.empty_like(x), torch.empty_like(source)
-    products, copies = [], []
-    for _ in range(rounds):
-        products.append(_seconds(lambda: torch.mm(x, x, out=product)))
-        copies.append(_seconds(lambda: target.copy_(source)))
-    return Limits(2 * 1024**3 / statistics.median(products) / 1e9, 2 * source.nbytes / statistics.median(copies) / 1e9)
-
-
-def _seconds(call: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    call()
-    return time.perf_counter() - started
+    forms: dict[str, Form] = {
+        "product": (lambda: torch.mm(x, x, out=product), 1), "copy": (lambda: target.copy_(source), 1)
+    }  # fmt: skip
+    times = interleave(forms, rounds)
+    took = {form: statistics.median(seconds) for form, seconds in times.seconds.items()}
+    return Limits(2 * 1024**3 / took["product"] / 1e9, 2 * source.nbytes / took["copy"] / 1e9)

@@ -20,6 +20,7 @@ from typing import Any
 import torch
 
 from benchmarks.emu_step import MODELS, graph
+from benchmarks.limits import measure_limits
 from benchmarks.models import measure_models
 from benchmarks.timing import interleave
 from emugraph import KnowledgeGraph, Profile, Settings
@@ -34,8 +35,6 @@ def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
     trainer, watched = (Trainer(kg, settings, torch.device("cpu")) for _ in range(2))
     width = trainer.model.entity_width
     query, negatives, gradient = torch.randn(B, width), torch.randn(K, width), torch.randn(B, K)
-    source = torch.randn(1 << 26)
-    target = torch.empty_like(source)
 
     def products() -> None:
         for _ in range(2):  # plain and mutated
@@ -43,9 +42,7 @@ def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
             torch.mm(gradient, negatives)
             torch.mm(gradient.T, query)
 
-    times = interleave(
-        {"step": (trainer.step, 10), "products": (products, 10), "copy": (lambda: target.copy_(source), 1)}, rounds
-    )
+    times = interleave({"step": (trainer.step, 10), "products": (products, 10)}, rounds)
     steps = 10 * rounds
     for _ in range(10):
         watched.step()
@@ -59,7 +56,7 @@ def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
         result |= {"products_ms": milliseconds["products_ms"], "share": times.ratio("products", "step")}
         result["gflops"] = round(6 * 2 * B * K * width / milliseconds["products_ms"] / 1e6)
     parts = {part: round(1e3 * seconds / steps, 2) for part, seconds in profile.seconds.items()}
-    return result | {"copy_gb_s": round(2 * source.nbytes / milliseconds["copy_ms"] / 1e6, 1), "parts_ms": parts}
+    return result | {"copy_gb_s": round(measure_limits().copy_gb_s, 1), "parts_ms": parts}
 
 
 def main() -> None:

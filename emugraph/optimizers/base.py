@@ -91,18 +91,18 @@ class AdamOptimizer(TableOptimizer):
         return torch.tensor([1 - beta1, beta2, 1 - beta2, group["eps"]], dtype=torch.float32)
 
     @staticmethod
-    def _corrected(state: dict[str, Tensor], group: dict[str, Any]) -> tuple[Tensor, Tensor]:
-        """The same as tensors, computed where the table is, so that nothing waits for it."""
-        state["step"] += 1
-        (beta1, beta2), count = group["betas"], state["step"].double()
-        return group["lr"] / (1 - beta1**count), (1 - beta2**count).sqrt()
-
-    @staticmethod
     def _count(state: dict[str, Tensor], group: dict[str, Any]) -> tuple[float, float]:
         """Count a step; its rate with the mean's bias corrected, and the root of the squares' bias correction."""
         state["step"] += 1
         (beta1, beta2), count = group["betas"], state["step"].item()
         return group["lr"] / (1 - beta1**count), (1 - beta2**count) ** 0.5
+
+    @staticmethod
+    def _corrected(state: dict[str, Tensor], group: dict[str, Any]) -> tuple[Tensor, Tensor]:
+        """The same as tensors, computed where the table is, so that nothing waits for it."""
+        state["step"] += 1
+        (beta1, beta2), count = group["betas"], state["step"].double()
+        return group["lr"] / (1 - beta1**count), (1 - beta2**count).sqrt()
 
 
 def check_tables(optimizer: torch.optim.Optimizer) -> None:
