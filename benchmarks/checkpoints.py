@@ -23,10 +23,11 @@ import torch
 
 from benchmarks.models import measure_models
 from emugraph import Checkpoints, KnowledgeGraph
-from emugraph.folder import RunFolder
-from emugraph.saving import write_checkpoint
-from emugraph.session import Session
-from emugraph.training import Trainer, resolve_settings
+from emugraph.runs.contents import write_checkpoint
+from emugraph.runs.folder import RunFolder
+from emugraph.runs.session import Session
+from emugraph.training.resolve import resolve_settings
+from emugraph.training.trainer import Trainer
 
 
 def measure(kg: KnowledgeGraph, model: str, dim: int, repeats: int = 9) -> dict[str, Any]:

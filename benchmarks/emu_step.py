@@ -23,10 +23,11 @@ from torch import Tensor
 
 from benchmarks.models import measure_models
 from benchmarks.timing import interleave
-from emugraph import KnowledgeGraph, Settings, Vocabulary, training
+from emugraph import KnowledgeGraph, Settings, Vocabulary
 from emugraph.models import Model
 from emugraph.mutation import draw_masks, materialized_scores
-from emugraph.presets import PLAIN
+from emugraph.training.presets import PLAIN
+from emugraph.training.trainer import Trainer
 
 MODELS = ("distmult", "complex", "transe", "rotate")
 
@@ -48,7 +49,7 @@ def materialized(
     generator: torch.Generator,
     index: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """What :func:`emugraph.objective.negative_scores` does, with mixed embeddings made."""
+    """What :func:`emugraph.training.objective.negative_scores` does, with mixed embeddings made."""
     negatives, run = (negatives, settings.mask_run) if index is None else (negatives[index], 1)
     masks = -(-negatives.shape[-2] // run)
     mask = draw_masks(masks, model.num_components, settings.mutation_rate, generator)
@@ -59,13 +60,13 @@ def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
     """Medians and ratios for one model."""
     device = torch.device("cpu")
     common: dict[str, Any] = {"model": name, "dim": 100, "batch_size": 1000, "negatives": 256}
-    emu = training.Trainer(kg, Settings(**common), device)
-    each = training.Trainer(kg, Settings(**common, mask_run=1), device)
-    slow = training.Trainer(kg, Settings(**common), device)
-    plain = training.Trainer(kg, Settings(**common, **PLAIN), device)
+    emu = Trainer(kg, Settings(**common), device)
+    each = Trainer(kg, Settings(**common, mask_run=1), device)
+    slow = Trainer(kg, Settings(**common), device)
+    plain = Trainer(kg, Settings(**common, **PLAIN), device)
 
     def slow_step() -> None:
-        with mock.patch.object(training, "negative_scores", materialized):
+        with mock.patch("emugraph.training.trainer.negative_scores", materialized):
             slow.step()
 
     times = interleave(

@@ -36,10 +36,10 @@ def measure(dataset: str, name: str, dim: int, rounds: int) -> dict[str, Any]:
     from benchmarks.limits import measure_limits
     from benchmarks.twin import plain_seconds
     from emugraph import kernels
-    from emugraph.known import query_keys
+    from emugraph.data.answer_index import query_keys
     from emugraph.models import model_class
-    from emugraph.models.base import SIDES
-    from emugraph.profiling import peak_memory
+    from emugraph.runs.profiling import peak_memory
+    from emugraph.types import SIDES
 
     torch.set_num_threads(2)
     kernels.prepare()

@@ -25,8 +25,9 @@ import torch
 import emugraph
 from benchmarks.emu_step import MODELS, graph
 from emugraph import KnowledgeGraph, Settings
-from emugraph.environment import PRECISIONS, machine, with_matmul_precision
-from emugraph.training import Trainer, resolve_settings
+from emugraph.system import PRECISIONS, machine, with_matmul_precision
+from emugraph.training.resolve import resolve_settings
+from emugraph.training.trainer import Trainer
 
 SAMPLERS: dict[str, dict[str, Any]] = {
     "uniform, each its own": {"sharing": "per-positive"},

@@ -28,9 +28,9 @@ def write(folder: Path, form: str, count: int) -> None:
     import torch
 
     from emugraph import KnowledgeGraph, Vocabulary
-    from emugraph.folder import RunFolder
-    from emugraph.labels import Labels
-    from emugraph.saving import write_graph
+    from emugraph.data.label_store import Labels
+    from emugraph.runs.contents import write_graph
+    from emugraph.runs.folder import RunFolder
 
     draw = random.Random(0)
     words = ["".join(draw.choices("abcdefghijklmnopqrstuvwxyzé", k=draw.randint(4, 11))) for _ in range(10_000)]
@@ -52,9 +52,9 @@ def _label(i: int) -> str:
 def measure(folder: Path, count: int) -> dict[str, Any]:
     """Load a run's graph once, and look for entities."""
     from emugraph import InputError
-    from emugraph.folder import RunFolder
-    from emugraph.labels import Labels
-    from emugraph.saving import read_graph
+    from emugraph.data.label_store import Labels
+    from emugraph.runs.contents import read_graph
+    from emugraph.runs.folder import RunFolder
 
     run = RunFolder.open(folder)
     before, started = _memory_mb()[0], time.perf_counter()

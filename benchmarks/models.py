@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from emugraph import KnowledgeGraph, kernels, load_dataset
-from emugraph.environment import keep_freed_memory
+from emugraph.system import keep_freed_memory
 
 
 def measure_models(

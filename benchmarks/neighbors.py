@@ -25,9 +25,9 @@ import torch
 
 from benchmarks.timing import interleave
 from emugraph import KnowledgeGraph, load_dataset
-from emugraph.environment import keep_freed_memory
 from emugraph.neighbors import compute
 from emugraph.sampling import KHop
+from emugraph.system import keep_freed_memory
 
 COMPUTATIONS: dict[str, dict[str, int]] = {"exact": {"hops": 3}, "walks": {"hops": 3, "walks": 1000}}
 

@@ -19,10 +19,10 @@ import torch
 
 from benchmarks.models import measure_models
 from emugraph import KnowledgeGraph, Settings
-from emugraph.models import SIDES
-from emugraph.presets import PLAIN
 from emugraph.sampling import NSCaching
-from emugraph.training import Trainer
+from emugraph.training.presets import PLAIN
+from emugraph.training.trainer import Trainer
+from emugraph.types import SIDES
 
 
 def measure(kg: KnowledgeGraph, model: str, steps: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@
 Models of d = 100 with embeddings as they start. In each round each model answers in turn, ten answers to each question,
 known ones left out; figures are medians over rounds, in seconds:
 
-- ``ids``: answers as ids (:class:`emugraph.prediction.Predictor`);
+- ``ids``: answers as ids (:class:`emugraph.prediction.top_k.Predictor`);
 - ``labels``: answers in words with probabilities (``TrainedModel.predict_tails``), probabilities fitted before;
 - ``triples``: the 1,000 most plausible new triples of the relation that has most training triples, out of all pairs of
   entities, once;
@@ -25,9 +25,9 @@ from typing import Any
 import torch
 
 from emugraph import KnowledgeGraph, TrainedModel, kernels, load_dataset
-from emugraph.environment import keep_freed_memory
 from emugraph.models import MODELS
-from emugraph.reading import SPLITS
+from emugraph.system import keep_freed_memory
+from emugraph.types import SPLITS
 
 NAMES = ("distmult", "complex", "transe", "rotate")
 

@@ -99,7 +99,7 @@ CONTENDERS: dict[str, tuple[Callable[[list[Path]], int], str]] = {
 
 def measure(name: str, files: list[Path]) -> dict[str, Any]:
     """Read once."""
-    from emugraph.profiling import peak_memory
+    from emugraph.runs.profiling import peak_memory
 
     contender, module = CONTENDERS[name]
     importlib.import_module(module)

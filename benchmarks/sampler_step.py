@@ -22,9 +22,10 @@ import torch
 
 from benchmarks.emu_step import MODELS, materialized
 from benchmarks.timing import interleave
-from emugraph import KnowledgeGraph, Settings, kernels, load_dataset, training
-from emugraph.environment import keep_freed_memory
-from emugraph.presets import PLAIN
+from emugraph import KnowledgeGraph, Settings, kernels, load_dataset
+from emugraph.system import keep_freed_memory
+from emugraph.training.presets import PLAIN
+from emugraph.training.trainer import Trainer
 
 
 def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
@@ -32,12 +33,12 @@ def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
     device = torch.device("cpu")
     common: dict[str, Any] = {"model": name, "dim": 100, "batch_size": 1000, "negatives": 256}
     common |= {"sampler": "khop", "hops": 3}
-    emu, slow = (training.Trainer(kg, Settings(**common), device) for _ in range(2))
-    plain = training.Trainer(kg, Settings(**common, **PLAIN), device)
+    emu, slow = (Trainer(kg, Settings(**common), device) for _ in range(2))
+    plain = Trainer(kg, Settings(**common, **PLAIN), device)
     batch = kg.train[:1000]
 
     def slow_step() -> None:
-        with mock.patch.object(training, "negative_scores", materialized):
+        with mock.patch("emugraph.training.trainer.negative_scores", materialized):
             slow.step()
 
     def draw() -> None:

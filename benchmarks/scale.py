@@ -39,7 +39,7 @@ from benchmarks.timing import interleave
 
 if TYPE_CHECKING:
     from emugraph import KnowledgeGraph
-    from emugraph.training import Trainer
+    from emugraph.training.trainer import Trainer
 
 COMMON: dict[str, Any] = {"model": "distmult", "dim": 100, "batch_size": 1000, "negatives": 256}
 THREADS = 2
@@ -74,7 +74,7 @@ def measure_epoch(shape: str, optimizer: str) -> dict[str, float]:
 
 def _prepare() -> None:
     from emugraph import kernels
-    from emugraph.environment import keep_freed_memory
+    from emugraph.system import keep_freed_memory
 
     torch.set_num_threads(THREADS)
     keep_freed_memory()
@@ -83,7 +83,7 @@ def _prepare() -> None:
 
 def _trainer(kg: KnowledgeGraph, optimizer: str) -> Trainer:
     from emugraph import Settings
-    from emugraph.training import Trainer
+    from emugraph.training.trainer import Trainer
 
     return Trainer(kg, Settings(**COMMON, optimizer=optimizer, learning_rate=0.001), torch.device("cpu"))
 
@@ -100,7 +100,7 @@ def measure_training(shape: str, optimizer: str, steps: int, folder: str) -> dic
     """Train for some steps, with a validation, a checkpoint and final figures."""
     import emugraph
     from emugraph import Settings
-    from emugraph.profiling import peak_memory
+    from emugraph.runs.profiling import peak_memory
 
     torch.set_num_threads(THREADS)
     kg = generate(shape, held_out=100)
@@ -131,7 +131,7 @@ def measure_training(shape: str, optimizer: str, steps: int, folder: str) -> dic
 def measure_evaluation(folder: str, triples: int) -> dict[str, Any]:
     """Open a run and rank some of its training triples as test triples."""
     import emugraph
-    from emugraph.profiling import peak_memory
+    from emugraph.runs.profiling import peak_memory
 
     torch.set_num_threads(THREADS)
     started = time.perf_counter()

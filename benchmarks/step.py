@@ -24,7 +24,7 @@ from benchmarks.limits import measure_limits
 from benchmarks.models import measure_models
 from benchmarks.timing import interleave
 from emugraph import KnowledgeGraph, Profile, Settings
-from emugraph.training import Trainer
+from emugraph.training.trainer import Trainer
 
 B, K, D = 1000, 256, 100
 

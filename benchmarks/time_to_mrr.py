@@ -20,9 +20,9 @@ import torch
 
 import emugraph
 from emugraph import KnowledgeGraph, kernels
-from emugraph.environment import choose_device, keep_freed_memory, machine
 from emugraph.reproduction.reference import read_reference
-from emugraph.training import resolve_settings
+from emugraph.system import choose_device, keep_freed_memory, machine
+from emugraph.training.resolve import resolve_settings
 
 MODELS = ("distmult", "complex", "transe", "rotate")
 

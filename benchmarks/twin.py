@@ -11,8 +11,8 @@ from torch.nn import functional
 
 from emugraph import KnowledgeGraph
 from emugraph.models import Model, model_class
-from emugraph.models.base import SIDES, Side
-from emugraph.models.fused import Fused
+from emugraph.models.kernel_model import Fused
+from emugraph.types import SIDES, Side
 
 Answers = dict[tuple[int, int], list[int]]
 

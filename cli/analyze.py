@@ -143,7 +143,7 @@ def bars(
 def _check(output: Path | None, force: bool) -> None:
     check_output(output, force)
     if output is not None:
-        from emugraph.analysis.figures import check_picture
+        from emugraph.analysis.plots import check_picture
 
         check_picture(output)
 
@@ -152,8 +152,8 @@ def _picture(drawn: str, found: Any, output: Path | None) -> None:
     """Draw what was found, if that is asked for."""
     if output is None:
         return
-    from emugraph.analysis import figures
+    from emugraph.analysis import plots
 
-    figure: Figure = getattr(figures, drawn)(found)
-    figures.save(figure, output)
+    figure: Figure = getattr(plots, drawn)(found)
+    plots.save(figure, output)
     note(f"drawn: {output}")

@@ -34,10 +34,10 @@ def list_(json: Json = False) -> None:
             broken.append(error)
             continue
         rows.append({"name": card.name, "title": card.title, **card.counts.model_dump(), "where": where})
-    for error in broken:
-        note(f"left out: {error}")
+    for problem in broken:
+        note(f"left out: {problem}")
     if json:
-        print_json({"datasets": rows, "broken": [str(error) for error in broken]})
+        print_json({"datasets": rows, "broken": [str(problem) for problem in broken]})
         return
     counts = ["entities", "relations", "train", "valid", "test"]
     cells = [
@@ -65,7 +65,7 @@ def show(name: Name, json: Json = False) -> None:
         described["counts"] = card.counts.model_dump()
     else:
         from emugraph import load_dataset
-        from emugraph.statistics import describe
+        from emugraph.data.statistics import describe
 
         described["counts"] = describe(load_dataset(card.name))
     if json:

@@ -58,7 +58,7 @@ def evaluate(
     Example: emugraph evaluate runs/my-run --by relation
     """
     import emugraph
-    from emugraph.environment import with_matmul_precision
+    from emugraph.system import with_matmul_precision
 
     if sum((by is not None, relations, negatives is not None)) > 1:
         raise InputError("give one of --by, --relations and --negatives")
@@ -140,7 +140,7 @@ def _reliability(run: Run, split: str, said: dict[str, Any], json: bool) -> None
 def _classification(
     run: Run, split: str, negatives: Path, valid_negatives: Path | None, said: dict[str, Any], json: bool
 ) -> None:
-    from emugraph.reading import read_triples
+    from emugraph.data.triple_files import read_triples
 
     others = None if valid_negatives is None else read_triples(valid_negatives)
     figures = run.classify(read_triples(negatives), others, split)
@@ -168,7 +168,7 @@ def compare(
     """
     import emugraph
     from emugraph.cli.progress import counting
-    from emugraph.comparison import compare as compared
+    from emugraph.evaluation.comparison import compare as compared
 
     opened = [emugraph.load(path, device=device) for path in (first, second)]
     with counting("ranking", sum(2 * run.kg.count(split) for run in opened)) as advance:

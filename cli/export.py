@@ -34,7 +34,7 @@ def export(
     """
     import emugraph
     from emugraph.cli.progress import busy
-    from emugraph.embedding_files import WRITERS, write_embeddings
+    from emugraph.embeddings.files import WRITERS, write_embeddings
 
     if format not in WRITERS:
         raise InputError(f"unknown format {format!r}; known: {', '.join(WRITERS)}")

@@ -15,7 +15,7 @@ def info(json: Annotated[bool, typer.Option("--json", help="Print one JSON objec
 
     Example: emugraph info
     """
-    from emugraph.environment import describe
+    from emugraph.info import describe
 
     described = describe()
     if json:

@@ -132,8 +132,8 @@ def with_progress(kg: KnowledgeGraph, **asked: Any) -> Neighborhood:
 def _load(dataset: str, split: str | None, hops: int, walks: int, seed: int, max_memory: str | None) -> Any:
     """The graph and what is asked for, once mistakes in it have shown."""
     from emugraph import load_dataset
-    from emugraph.environment import parse_bytes
-    from emugraph.neighbors.size import check_reach
+    from emugraph.neighbors.size_estimate import check_reach
+    from emugraph.system import parse_bytes
 
     check_reach(hops, walks, seed)
     bound = None if max_memory is None else parse_bytes(max_memory)

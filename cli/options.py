@@ -13,7 +13,7 @@ from typing import Annotated, Any
 import typer
 from pydantic.fields import FieldInfo
 
-from emugraph.settings import Settings
+from emugraph.training.settings import Settings
 
 CheckpointMinutes = Annotated[
     float, typer.Option(help="Write a checkpoint after so many minutes; 0 for never by the clock.")
@@ -76,7 +76,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     parameters = own + [_parameter(name, field) for name, field in fields.items()]
     wrapper.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
     wrapper.__annotations__ = {p.name: p.annotation for p in parameters} | {"return": None}
-    del wrapper.__wrapped__  # type: ignore[attr-defined]
+    del wrapper.__wrapped__
     return wrapper
 
 

@@ -19,8 +19,8 @@ from rich.table import Table
 from emugraph.errors import EmugraphError, InputError
 
 if TYPE_CHECKING:
-    from emugraph.profiling import Profile
-    from emugraph.runs import Run
+    from emugraph.runs.profiling import Profile
+    from emugraph.runs.run import Run
 
 debug = False
 """Whether errors show their traceback; set by the option ``--debug``."""
@@ -140,7 +140,7 @@ def print_run(run: Run, json: bool) -> None:
 
 def print_profile(profile: Profile, steps: int) -> None:
     """Print where the time of a run of so many steps went, as a table on standard error."""
-    from emugraph.environment import format_bytes
+    from emugraph.system import format_bytes
 
     rows = [
         [part.name, f"{part.seconds:.2f}", f"{part.share:.1%}", f"{1000 * part.seconds / steps:.3f}"]

@@ -13,7 +13,7 @@ from emugraph.cli.output import check_output, guarded, note, print_json, print_t
 from emugraph.errors import InputError
 
 if TYPE_CHECKING:
-    from emugraph.questions import NewTriple, Prediction
+    from emugraph.prediction.queries import NewTriple, Prediction
 
 SHOWN = 50
 """Rows that are printed as a table."""
@@ -60,8 +60,8 @@ def predict(
     """
     import emugraph
     from emugraph.cli.progress import counting, prepare
-    from emugraph.questions import NewTriple, Prediction, read_questions
-    from emugraph.tables import table_format, write_table
+    from emugraph.io.row_files import table_format, write_table
+    from emugraph.prediction.queries import NewTriple, Prediction, read_questions
 
     given = [part for part in (head, relation, tail) if part is not None]
     if top is not None:

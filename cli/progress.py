@@ -19,14 +19,14 @@ from rich.progress import (
 
 from emugraph import kernels
 from emugraph.cli.output import note, stderr
-from emugraph.environment import keep_freed_memory
-from emugraph.session import Callback
+from emugraph.runs.callbacks import Callback
+from emugraph.system import keep_freed_memory
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from emugraph.runs import Run
-    from emugraph.training import Trainer
+    from emugraph.runs.callbacks import FinishedRun
+    from emugraph.training.trainer import Trainer
 
 
 def prepare() -> None:
@@ -101,7 +101,7 @@ class TrainingProgress(Callback):
                 f"{self._speed(trainer):.0f} steps/s, {left:.0f} s left"
             )
 
-    def on_end(self, run: Run) -> None:
+    def on_end(self, run: FinishedRun) -> None:
         self.close()
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from emugraph.errors import InputError
 
 if TYPE_CHECKING:
     from emugraph.reproduction.cells import Cell
-    from emugraph.reproduction.running import Status
+    from emugraph.reproduction.run_cells import Status
 
 FILTERS = "Only these cells"
 RESULTS = Path("benchmarks/results")
@@ -82,7 +82,7 @@ def reproduce(
     from emugraph.reproduction import experiments
     from emugraph.reproduction.cells import distinct, select
     from emugraph.reproduction.report import write_report
-    from emugraph.reproduction.running import status
+    from emugraph.reproduction.run_cells import status
 
     if list_ and report_only:
         raise InputError("give either --list or --report-only")
@@ -134,7 +134,7 @@ def _run(
 ) -> list[str]:
     """Run the open cells with progress; returns the titles of those that failed."""
     from emugraph.cli.progress import TrainingProgress, prepare
-    from emugraph.reproduction.running import run_cells
+    from emugraph.reproduction.run_cells import run_cells
 
     prepare()
     progress = TrainingProgress(name_folder=False)

@@ -33,10 +33,10 @@ def resume(
     """
     import emugraph
     from emugraph.cli.progress import TrainingProgress, prepare
-    from emugraph.environment import choose_device, with_matmul_precision
-    from emugraph.folder import RunFolder
-    from emugraph.saving import environment_changes
-    from emugraph.trackers import build_trackers
+    from emugraph.runs.contents import environment_changes
+    from emugraph.runs.folder import RunFolder
+    from emugraph.runs.trackers import build_trackers
+    from emugraph.system import choose_device, with_matmul_precision
 
     trackers = build_trackers(track or ())
     with with_matmul_precision(matmul_precision):

@@ -91,13 +91,13 @@ def train(
     import emugraph
     from emugraph.cli.neighbors import with_progress
     from emugraph.cli.progress import TrainingProgress, prepare
-    from emugraph.environment import choose_device
-    from emugraph.profiling import Profile
-    from emugraph.runs import check_new
-    from emugraph.sampling.configured import needed_neighborhoods
-    from emugraph.settings import Settings
-    from emugraph.trackers import build_trackers
-    from emugraph.training import resolve_settings
+    from emugraph.runs.profiling import Profile
+    from emugraph.runs.run import check_new
+    from emugraph.runs.trackers import build_trackers
+    from emugraph.system import choose_device
+    from emugraph.training.build import needed_neighborhoods
+    from emugraph.training.resolve import resolve_settings
+    from emugraph.training.settings import Settings
 
     if output is not None:
         check_new(output)

@@ -56,12 +56,12 @@ def tune(
     Example: emugraph tune wn18rr --model complex --trials 20 --storage sqlite:///study.db -o preset.toml
     """
     import emugraph
-    from emugraph.analysis.figures import new_figure
+    from emugraph.analysis.plots import new_figure
     from emugraph.cli.progress import prepare
-    from emugraph.environment import choose_device
     from emugraph.errors import InputError
-    from emugraph.tuning import tune as search
-    from emugraph.tuning_plots import write_plots
+    from emugraph.system import choose_device
+    from emugraph.tuning.plots import write_plots
+    from emugraph.tuning.search import tune as search
 
     check_output(output, force)
     if trials < 1:

@@ -8,7 +8,7 @@ from pathlib import Path
 import platformdirs
 
 from emugraph.errors import InputError
-from emugraph.files import cache_root
+from emugraph.io.atomic import cache_root
 
 
 def cache_folder() -> Path:

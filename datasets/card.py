@@ -44,15 +44,12 @@ from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError
 
-from emugraph import toml
-from emugraph.checksums import Sums
 from emugraph.datasets.fetch import check_url
 from emugraph.errors import InputError, nearest
+from emugraph.io import toml
+from emugraph.io.checksums import Sums
 
 ARCHIVE_SUFFIXES = (".tar.gz", ".tgz", ".tar.xz", ".zip")
-
-Split = Literal["train", "valid", "test"]
-SPLITS: tuple[Split, ...] = get_args(Split)
 
 _Urls = Annotated[tuple[str, ...], Field(strict=False)]
 _FileName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9._-]*$")]
@@ -76,7 +73,7 @@ class Files(_Table):
     valid: File = File(name="valid.txt")
     test: File = File(name="test.txt")
 
-    def by_split(self) -> dict[Split, File]:
+    def by_split(self) -> dict[str, File]:
         """The files by split, in the order in which they are read."""
         return {"train": self.train, "valid": self.valid, "test": self.test}
 

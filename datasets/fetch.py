@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import IO, TYPE_CHECKING
 from urllib.parse import urljoin, urlsplit
 
-from emugraph.checksums import Sums
 from emugraph.errors import EmugraphError, InputError
+from emugraph.io.checksums import Sums
 
 if TYPE_CHECKING:
     import requests

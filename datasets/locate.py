@@ -18,7 +18,7 @@ from emugraph.datasets.cache import cache_folder, own_folder
 from emugraph.datasets.card import Card
 from emugraph.datasets.fetch import fetch
 from emugraph.errors import EmugraphError, InputError
-from emugraph.files import building, explain_write_errors
+from emugraph.io.atomic import building, explain_write_errors
 
 BUNDLED = Path(__file__).parent / "bundled"
 

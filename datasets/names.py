@@ -14,7 +14,7 @@ from emugraph.datasets.card import Card, Names
 from emugraph.datasets.fetch import fetch
 from emugraph.datasets.locate import BUNDLED, show_progress
 from emugraph.errors import EmugraphError, InputError
-from emugraph.files import building
+from emugraph.io.atomic import building
 
 _log = logging.getLogger(__name__)
 

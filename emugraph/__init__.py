@@ -11,23 +11,25 @@ Names are loaded when they are first used, so that ``import emugraph`` costs nex
 from __future__ import annotations
 
 import importlib
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emugraph import _checkout, _renamed
 from emugraph._version import __version__
 from emugraph.errors import DivergedError, EmugraphError, InputError
 
 if TYPE_CHECKING:
     from emugraph._dgl import dgl
-    from emugraph.evaluation import evaluate
-    from emugraph.graph import KnowledgeGraph, load_dataset
-    from emugraph.profiling import Profile
-    from emugraph.runs import Run, load, resume, train
-    from emugraph.saving import Checkpoints
-    from emugraph.session import Callback, Interrupted
-    from emugraph.settings import Settings
-    from emugraph.trained import TrainedModel
-    from emugraph.vocabulary import Vocabulary
+    from emugraph.data.graph import KnowledgeGraph
+    from emugraph.data.vocabulary import Vocabulary
+    from emugraph.datasets.loading import load_dataset
+    from emugraph.evaluation.ranking import evaluate
+    from emugraph.prediction.trained_model import TrainedModel
+    from emugraph.runs.callbacks import Callback
+    from emugraph.runs.contents import Checkpoints
+    from emugraph.runs.profiling import Profile
+    from emugraph.runs.run import Run, load, resume, train
+    from emugraph.runs.session import Interrupted
+    from emugraph.training.settings import Settings
 
 __all__ = [
     "Callback",
@@ -52,27 +54,25 @@ __all__ = [
 ]
 
 _HOME = {
-    "Callback": "session",
-    "Checkpoints": "saving",
-    "Interrupted": "session",
-    "KnowledgeGraph": "graph",
-    "Profile": "profiling",
-    "Run": "runs",
-    "Settings": "settings",
-    "TrainedModel": "trained",
-    "Vocabulary": "vocabulary",
+    "Callback": "runs.callbacks",
+    "Checkpoints": "runs.contents",
+    "Interrupted": "runs.session",
+    "KnowledgeGraph": "data.graph",
+    "Profile": "runs.profiling",
+    "Run": "runs.run",
+    "Settings": "training.settings",
+    "TrainedModel": "prediction.trained_model",
+    "Vocabulary": "data.vocabulary",
     "dgl": "_dgl",
-    "evaluate": "evaluation",
-    "load": "runs",
-    "load_dataset": "graph",
-    "resume": "runs",
-    "train": "runs",
+    "evaluate": "evaluation.ranking",
+    "load": "runs.run",
+    "load_dataset": "datasets.loading",
+    "resume": "runs.run",
+    "train": "runs.run",
 }
 
-# In a checkout, cli/ and datasets/ lie beside this folder; installed, they lie in it (package_dir in setup.cfg).
-_checkout = Path(__file__).resolve().parent.parent
-if (_checkout / "setup.cfg").is_file() and (_checkout / "datasets" / "bundled").is_dir():
-    __path__.append(str(_checkout))
+_renamed.install()
+_checkout.install()
 
 
 def __getattr__(name: str) -> Any:

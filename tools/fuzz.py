@@ -30,15 +30,15 @@ from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 
 import emugraph
+from emugraph.data.triple_files import read_files
 from emugraph.datasets.card import read_card
 from emugraph.errors import EmugraphError
-from emugraph.folder import RunFolder
-from emugraph.reading import read_files
-from emugraph.saving import Checkpoints, read_checkpoint
-from emugraph.session import Session
-from emugraph.settings import Settings
-from emugraph.state import State
-from emugraph.training import Trainer
+from emugraph.io.state_dict import State
+from emugraph.runs.contents import Checkpoints, read_checkpoint
+from emugraph.runs.folder import RunFolder
+from emugraph.runs.session import Session
+from emugraph.training.settings import Settings
+from emugraph.training.trainer import Trainer
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 10

@@ -28,10 +28,10 @@ import torch
 
 import emugraph
 from emugraph import Checkpoints, KnowledgeGraph
-from emugraph.folder import RunFolder
 from emugraph.models import MODELS
+from emugraph.runs.contents import read_checkpoint
+from emugraph.runs.folder import RunFolder
 from emugraph.sampling import SAMPLERS
-from emugraph.saving import read_checkpoint
 
 SETTINGS: dict[str, Any] = {
     "dim": 8, "batch_size": 16, "negatives": 8, "steps": 24, "valid_every": 5, "learning_rate": 0.05,

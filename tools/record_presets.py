@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import emugraph
-from emugraph import toml
-from emugraph.files import write_text
-from emugraph.presets import PLAIN, read_presets
+from emugraph.io import toml
+from emugraph.io.atomic import write_text
 from emugraph.reproduction.cells import title_of
 from emugraph.reproduction.experiments import DATASETS, FILES, MODELS
 from emugraph.reproduction.report import markdown_table
 from emugraph.reproduction.results import Result, by_run, read_results
-from emugraph.settings import Settings
+from emugraph.training.presets import PLAIN, read_presets
+from emugraph.training.settings import Settings
 
 PRESETS = Path(emugraph.__file__).parent / "presets"
 README = Path(emugraph.__file__).parents[1] / "README.md"

@@ -35,10 +35,10 @@ from benchmarks.limits import measure_limits
 from benchmarks.peers.environment import Peer
 from benchmarks.twin import PlainTrainer, plain_seconds
 from emugraph import KnowledgeGraph, Settings, kernels, load_dataset
-from emugraph.environment import keep_freed_memory, machine, versions
-from emugraph.evaluation import evaluate
+from emugraph.evaluation.ranking import evaluate
 from emugraph.models import model_class
-from emugraph.training import Trainer
+from emugraph.system import keep_freed_memory, machine, versions
+from emugraph.training.trainer import Trainer
 
 BATCH, NEGATIVES, DIM, THREADS = 1000, 256, 100, 2
 OUR_STEPS, THEIR_STEPS, PLAIN_TRIPLES = 50, 4, 200

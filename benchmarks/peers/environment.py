@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from emugraph.files import cache_root
+from emugraph.io.atomic import cache_root
 
 PYKEEN = "1.11.1"
 

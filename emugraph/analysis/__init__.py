@@ -1,7 +1,7 @@
 """What negatives look like: the figures of the EMU paper, data and pictures apart.
 
 :mod:`~emugraph.analysis.similarity` is its Figure 4, :mod:`~emugraph.analysis.pca` its Figure 5 and
-:mod:`~emugraph.analysis.bars` its Figure 3; :mod:`~emugraph.analysis.figures` draws them.
+:mod:`~emugraph.analysis.bars` its Figure 3; :mod:`~emugraph.analysis.plots` draws them.
 """
 
 from emugraph.analysis.bars import Bars, read_bars

@@ -9,7 +9,7 @@ from pathlib import Path
 from emugraph.errors import InputError
 from emugraph.reproduction.cells import METHODS, distinct, title_of
 from emugraph.reproduction.experiments import build
-from emugraph.reproduction.running import status
+from emugraph.reproduction.run_cells import status
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import InputError, nearest
-from emugraph.graph import KnowledgeGraph
 from emugraph.models import Model
 from emugraph.mutation import draw_masks, draw_mixup_weights, mutate
 from emugraph.sampling import KHop, Uniform

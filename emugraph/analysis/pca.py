@@ -10,7 +10,7 @@ from torch import Tensor
 
 from emugraph.analysis.negatives import check_kinds, draw, some_triples
 from emugraph.errors import InputError
-from emugraph.trained import TrainedModel
+from emugraph.prediction.trained_model import TrainedModel
 
 _POSITIVES = 100
 """Positives that the measures are means over."""

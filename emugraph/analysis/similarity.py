@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from emugraph.analysis.negatives import KINDS, check_kinds, draw, some_triples
-from emugraph.trained import TrainedModel
+from emugraph.prediction.trained_model import TrainedModel
 
 _BLOCK = 256
 """Positives at one time."""

@@ -26,7 +26,7 @@ from pathlib import Path
 import torch
 
 from emugraph.errors import EmugraphError
-from emugraph.files import cache_root, replacing
+from emugraph.io.atomic import cache_root, replacing
 
 logger = logging.getLogger("emugraph")
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from emugraph._renamed import names_of
 from emugraph.errors import InputError, nearest
-from emugraph.models.base import SIDES, Model, Side
+from emugraph.models.base import Model
 from emugraph.models.complex import ComplEx
 from emugraph.models.distmult import DistMult
 from emugraph.models.rotate import RotatE
@@ -11,12 +12,10 @@ from emugraph.models.transe import TransE, TransEL2
 
 __all__ = [
     "MODELS",
-    "SIDES",
     "ComplEx",
     "DistMult",
     "Model",
     "RotatE",
-    "Side",
     "TransE",
     "TransEL2",
     "model_class",
@@ -31,3 +30,6 @@ def model_class(name: str) -> type[Model]:
     if found is None:
         raise InputError(f"unknown model {name!r}.{nearest(name, MODELS)} Known: {', '.join(MODELS)}")
     return found
+
+
+__getattr__ = names_of(__name__)

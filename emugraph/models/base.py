@@ -13,17 +13,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
 from emugraph.kernels import spread_masks
-
-Side = Literal["head", "tail"]
-SIDES: tuple[Side, Side] = ("tail", "head")
-
+from emugraph.types import Side
 
 _BLOCK = 1 << 16
 """Rows that are drawn at one time; how many changes none of the numbers."""

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from emugraph.kernels import gathered, pairwise
-from emugraph.models.fused import Fused
+from emugraph.models.kernel_model import Fused
 
 
 class Bilinear(Fused):

@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from emugraph.models.base import Side
 from emugraph.models.bilinear import Bilinear
+from emugraph.types import Side
 
 
 class ComplEx(Bilinear):

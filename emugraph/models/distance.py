@@ -6,7 +6,7 @@ from torch import Tensor
 
 from emugraph.kernels import gathered, pairwise, pairwise_mixed
 from emugraph.models.base import as_table
-from emugraph.models.fused import Fused
+from emugraph.models.kernel_model import Fused
 
 
 class Distance(Fused):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor
 
-from emugraph.models.base import Side
 from emugraph.models.bilinear import Bilinear
+from emugraph.types import Side
 
 
 class DistMult(Bilinear):

@@ -7,8 +7,9 @@ import math
 import torch
 from torch import Tensor
 
-from emugraph.models.base import Side, init_uniform
+from emugraph.models.base import init_uniform
 from emugraph.models.distance import Distance
+from emugraph.types import Side
 
 
 class RotatE(Distance):

@@ -11,9 +11,9 @@
 (:class:`emugraph.sampling.KHop`, :class:`emugraph.sampling.RandomWalk`).
 """
 
-from emugraph.neighbors.finding import undirected
+from emugraph.neighbors.candidate_search import undirected
 from emugraph.neighbors.neighborhood import Neighborhood
-from emugraph.neighbors.size import Estimate, estimate
-from emugraph.neighbors.store import compute, neighborhood, stored_at
+from emugraph.neighbors.neighborhood_files import compute, neighborhood, stored_at
+from emugraph.neighbors.size_estimate import Estimate, estimate
 
 __all__ = ["Estimate", "Neighborhood", "compute", "estimate", "neighborhood", "stored_at", "undirected"]

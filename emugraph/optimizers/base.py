@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from emugraph.errors import InputError
-from emugraph.memory import Memory
+from emugraph.io.mapped_memory import Memory
 
 
 class TableOptimizer(torch.optim.Optimizer):

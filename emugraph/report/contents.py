@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from emugraph.analysis.similarity import Similarities, negative_similarities
+from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import EmugraphError, InputError
-from emugraph.folder import ENVIRONMENT, LOG, RunFolder
-from emugraph.graph import KnowledgeGraph
-from emugraph.models import SIDES, model_class
-from emugraph.questions import Prediction
-from emugraph.rankings import Rankings
-from emugraph.runs import Run
+from emugraph.evaluation.breakdown import Rankings
+from emugraph.models import model_class
+from emugraph.prediction.queries import Prediction
+from emugraph.runs.folder import ENVIRONMENT, LOG, RunFolder
+from emugraph.runs.run import Run
+from emugraph.types import SIDES
 
 RELATIONS = 20
 """Relations that have bars, those with most test triples."""

@@ -12,11 +12,11 @@ import jinja2
 from markupsafe import Markup
 
 from emugraph._version import __version__
-from emugraph.analysis import figures
+from emugraph.analysis import plots
 from emugraph.analysis.negatives import TITLES
-from emugraph.files import write_text
+from emugraph.io.atomic import write_text
 from emugraph.report.contents import POSITIVES, RELATIONS, Contents, Described, collect
-from emugraph.runs import Run
+from emugraph.runs.run import Run
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -37,7 +37,7 @@ def write_report(
         InputError: no runs, runs of different graphs, an empty split, or matplotlib is not installed.
         EmugraphError: the file cannot be written.
     """
-    figures.new_figure()  # so that a missing library shows before anything is ranked
+    plots.new_figure()  # so that a missing library shows before anything is ranked
     write_text(Path(path), render(collect(runs, split=split, advance=advance)))
 
 
@@ -48,7 +48,7 @@ def render(contents: Contents) -> str:
     environment.filters |= {"setting": _setting, "machine": _machine}
     return environment.get_template("report.html").render(
         contents=contents,
-        colors=figures.COLORS,
+        colors=plots.COLORS,
         titles=TITLES,
         positives=POSITIVES,
         version=__version__,
@@ -56,7 +56,7 @@ def render(contents: Contents) -> str:
         curves=_svg(_curves(contents.runs)) if any(run.curve for run in contents.runs) else None,
         losses=_svg(_losses(contents.runs)) if any(run.losses for run in contents.runs) else None,
         bars=_bars(contents.runs),
-        similarities=_svg(figures.draw_similarities(contents.similarities)),
+        similarities=_svg(plots.draw_similarities(contents.similarities)),
     )
 
 
@@ -81,11 +81,11 @@ def _differing(runs: list[Described]) -> set[str]:
 
 
 def _curves(runs: list[Described]) -> Figure:
-    return figures.draw_curves({run.name: run.curve for run in runs if run.curve}, "step", "validation MRR")
+    return plots.draw_curves({run.name: run.curve for run in runs if run.curve}, "step", "validation MRR")
 
 
 def _losses(runs: list[Described]) -> Figure:
-    return figures.draw_curves({run.name: run.losses for run in runs if run.losses}, "step", "training loss")
+    return plots.draw_curves({run.name: run.losses for run in runs if run.losses}, "step", "training loss")
 
 
 def _bars(runs: list[Described]) -> list[tuple[int, dict[str, Any]]]:

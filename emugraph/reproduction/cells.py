@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from emugraph.errors import InputError, nearest
-from emugraph.presets import PLAIN, find_preset
-from emugraph.settings import Settings
+from emugraph.training.presets import PLAIN, find_preset
+from emugraph.training.settings import Settings
 
 METHODS: dict[str, str] = {
     "emu": "EMU",

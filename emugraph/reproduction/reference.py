@@ -7,7 +7,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from emugraph import toml
+from emugraph.io import toml
 from emugraph.reproduction.cells import Cell
 
 DECIMALS = 3

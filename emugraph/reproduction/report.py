@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from emugraph.files import write_text
+from emugraph.io.atomic import write_text
 from emugraph.reproduction.cells import Cell, RunKey, title_of
 from emugraph.reproduction.checks import CHECKS, Check, read_checks
 from emugraph.reproduction.experiments import Experiment, Table
 from emugraph.reproduction.reference import DECIMALS, Published, published, read_reference
 from emugraph.reproduction.results import Result, by_run, read_results
-from emugraph.settings import Settings
+from emugraph.training.settings import Settings
 
 DASH = "–"
 

@@ -11,9 +11,9 @@ from typing import Annotated, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emugraph.errors import EmugraphError, InputError
-from emugraph.files import explain_write_errors
+from emugraph.io.atomic import explain_write_errors
 from emugraph.reproduction.cells import RunKey
-from emugraph.settings import Settings
+from emugraph.training.settings import Settings
 
 Share = Annotated[float, Field(ge=0, le=1)]
 

@@ -16,12 +16,12 @@ and is a negative sampler of ``dgl.dataloading`` as it is (:class:`~emugraph.sam
 from emugraph.sampling.base import NegativeSampler
 from emugraph.sampling.batches import Batches, SidedBatches, SidesByRelation, SidesInTurn
 from emugraph.sampling.bernoulli import Bernoulli
-from emugraph.sampling.every import EveryEntity
 from emugraph.sampling.in_batch import InBatch
 from emugraph.sampling.khop import KHop
 from emugraph.sampling.mixture import Mixture
-from emugraph.sampling.named import SAMPLERS
 from emugraph.sampling.nscaching import NSCaching
+from emugraph.sampling.one_vs_all import EveryEntity
+from emugraph.sampling.registry import SAMPLERS
 from emugraph.sampling.uniform import Uniform
 from emugraph.sampling.walk import RandomWalk
 

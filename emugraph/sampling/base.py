@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from emugraph import shapes
+from emugraph import static_shapes
+from emugraph.data.graph import KnowledgeGraph
+from emugraph.data.statistics import answers_per_query
 from emugraph.errors import InputError
-from emugraph.graph import KnowledgeGraph
-from emugraph.models.base import Side
-from emugraph.sampling.known import TRIES, KnownTriples
-from emugraph.state import State
-from emugraph.statistics import answers_per_query
+from emugraph.io.state_dict import State
+from emugraph.sampling.filtering import TRIES, KnownTriples
+from emugraph.types import Side
 
 if TYPE_CHECKING:
     import dgl
@@ -137,7 +137,7 @@ class NegativeSampler(ABC):
         k = self.k if k is None else k
         if self._known is None:
             return self.draw(triples, side, k, generator)
-        if shapes.fixed(triples):
+        if static_shapes.fixed(triples):
             drawn = self.draw(triples, side, k * (1 + TRIES), generator).view(len(triples), k, 1 + TRIES)
             return self._known.choose(drawn, triples, side, generator)
         negatives = self.draw(triples, side, k, generator)

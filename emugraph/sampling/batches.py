@@ -7,8 +7,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from emugraph.models.base import SIDES, Side
-from emugraph.state import State, ids_below, part_of, under
+from emugraph.io.state_dict import State, ids_below, part_of, under
+from emugraph.types import SIDES, Side
 
 _PLACES = torch.int32
 """Of triples in their order, half the memory of 64 bits."""

@@ -7,11 +7,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import InputError
-from emugraph.graph import KnowledgeGraph
-from emugraph.models.base import Side
 from emugraph.neighbors import Neighborhood, neighborhood
 from emugraph.sampling.base import NegativeSampler
+from emugraph.types import Side
 
 
 class KHop(NegativeSampler):

@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from emugraph.errors import InputError
-from emugraph.models.base import Side
+from emugraph.io.state_dict import State, part_of, under
 from emugraph.sampling.base import Corrupt, NegativeSampler, Scorer
-from emugraph.state import State, part_of, under
+from emugraph.types import Side
 
 
 class Mixture(NegativeSampler):

@@ -8,13 +8,13 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from emugraph import shapes
+from emugraph import static_shapes
+from emugraph.data.answer_index import KnownAnswers
+from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import InputError, nearest
-from emugraph.graph import KnowledgeGraph
-from emugraph.known import KnownAnswers
-from emugraph.models.base import SIDES, Side
+from emugraph.io.state_dict import State, ids_below, same_shape
 from emugraph.sampling.base import NegativeSampler, Scorer
-from emugraph.state import State, ids_below, same_shape
+from emugraph.types import SIDES, Side
 
 UPDATES = ("importance", "top")
 
@@ -103,7 +103,7 @@ class NSCaching(NegativeSampler):
         if not len(cache):
             return randint(self.num_entities)
         cached = cache[slot.unsqueeze(1), randint(self.cache_size)].long()
-        if not shapes.fixed(triples) and found.all():
+        if not static_shapes.fixed(triples) and found.all():
             return cached
         return torch.where(found.unsqueeze(1), cached, randint(self.num_entities))
 
@@ -120,7 +120,7 @@ class NSCaching(NegativeSampler):
         self.to(triples.device)
         slot, found = self._queries[side].slots(triples)
         rows, first = _one_of_each(slot, found)
-        if not shapes.fixed(slot):  # a query that comes up more than once is updated once, else each time to the same
+        if not static_shapes.fixed(slot):  # a repeated query is updated once, else each time to the same
             rows = rows[(first == torch.arange(len(first))) & found[rows]]
             first = torch.arange(len(rows))
         triples, slot, found = triples[rows], slot[rows], found[rows]

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import InputError
-from emugraph.graph import KnowledgeGraph
 from emugraph.neighbors import Neighborhood, neighborhood
 from emugraph.sampling.khop import KHop
 

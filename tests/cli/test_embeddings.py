@@ -11,7 +11,8 @@ import pytest
 import torch
 
 import emugraph as library
-from emugraph.embedding_files import WRITERS, read_embeddings
+from emugraph.embeddings.files import WRITERS
+from emugraph.runs.contents import load_embeddings
 
 Command = Callable[..., Any]
 
@@ -34,7 +35,7 @@ def test_export(emugraph: Command, run_folder: Path, format: str) -> None:
     assert (again.returncode, "already exists" in again.stderr) == (2, True)
     assert emugraph("export", run_folder, "--format", format, "--force").returncode == 0
     if format != "projector":
-        assert torch.equal(read_embeddings(Path(name))["entities"].rows, library.load(run_folder).model.entities)
+        assert torch.equal(load_embeddings(Path(name))["entities"].rows, library.load(run_folder).model.entities)
 
 
 def test_export_mistakes_and_json(emugraph: Command, run_folder: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import pytest
 
 import emugraph as library
 from emugraph import KnowledgeGraph
-from emugraph.comparison import compare
+from emugraph.evaluation.comparison import compare
 
 Command = Callable[..., Any]
 

@@ -17,7 +17,7 @@ from emugraph.cli.main import main
 from emugraph.reproduction import experiments
 from emugraph.reproduction.cells import Cell
 from emugraph.reproduction.experiments import Experiment, Row, Table
-from emugraph.training import Trainer
+from emugraph.training.trainer import Trainer
 
 Command = Callable[..., tuple[int, str, str]]
 

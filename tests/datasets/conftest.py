@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from emugraph import toml
 from emugraph.datasets import card, fetch
+from emugraph.io import toml
 
 Answer = Callable[[BaseHTTPRequestHandler], None]
 

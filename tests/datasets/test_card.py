@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from emugraph import InputError, toml
+from emugraph import InputError
 from emugraph.datasets.card import Card, read_card
+from emugraph.io import toml
 
 SUM = "a" * 64
 FILES = {split: {"name": f"{split}.txt", "sha256": SUM} for split in ("train", "valid", "test")}

@@ -15,9 +15,9 @@ import pooch
 import pytest
 
 from emugraph import EmugraphError, InputError
-from emugraph.checksums import Sums
 from emugraph.datasets import fetch as module
 from emugraph.datasets.fetch import check_url, fetch
+from emugraph.io.checksums import Sums
 
 if TYPE_CHECKING:
     from .conftest import Server

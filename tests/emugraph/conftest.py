@@ -10,7 +10,7 @@ from torch import Tensor
 
 from emugraph import KnowledgeGraph, Vocabulary
 from emugraph.models import Model
-from emugraph.prediction import Part
+from emugraph.types import Part
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import beta, binomtest, chisquare, kstest
 
 from emugraph import InputError
-from emugraph.models import MODELS, SIDES, Model
+from emugraph.models import MODELS, Model
 from emugraph.mutation import (
     draw_masks,
     draw_mixup_weights,
@@ -16,6 +16,7 @@ from emugraph.mutation import (
     mutate,
     mutated_scores,
 )
+from emugraph.types import SIDES
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import subprocess
@@ -63,6 +64,32 @@ def test_works_beside_a_foreign_module_called_datasets(tmp_path: Path) -> None:
     )
     done = python(code, tmp_path)
     assert done.stdout == "hugging face somebody emugraph.datasets True\n", done.stderr
+
+
+@pytest.mark.parametrize("module", ["emugraph.tests", "emugraph.emugraph", "emugraph.benchmarks", "emugraph.tools"])
+def test_what_lies_beside_the_package_is_no_part_of_it(module: str) -> None:
+    with pytest.raises(ModuleNotFoundError, match=f"No module named '{module}'"):
+        importlib.import_module(module)
+
+
+def test_a_checkout_works_without_being_installed(tmp_path: Path) -> None:
+    for part in ("emugraph", "cli", "datasets"):
+        (tmp_path / part).symlink_to(CHECKOUT / part)
+    (tmp_path / "setup.cfg").touch()
+    code = (
+        f"import sys; sys.meta_path = [f for f in sys.meta_path if 'Editable' not in repr(f)]; "
+        f"sys.path.insert(0, {str(tmp_path)!r}); import emugraph.datasets, emugraph.cli.main; "
+        "print(emugraph.datasets.is_known('wn18rr'))"
+    )
+    done = python(code, tmp_path)
+    assert done.stdout == "True\n", done.stderr
+
+
+def test_python_m_emugraph_is_the_command(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "emugraph", "--version"], capture_output=True, text=True, cwd=tmp_path, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (0, f"emugraph {emugraph.__version__}\n"), done.stderr
 
 
 def test_wheel_holds_one_top_level_package_and_its_data(tmp_path: Path) -> None:

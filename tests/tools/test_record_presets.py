@@ -8,9 +8,10 @@ from types import ModuleType
 
 import pytest
 
-from emugraph import Settings, toml
-from emugraph.presets import PLAIN, read_presets
+from emugraph import Settings
+from emugraph.io import toml
 from emugraph.reproduction.results import Result
+from emugraph.training.presets import PLAIN, read_presets
 
 TEXT = """# A comment.
 

@@ -8,7 +8,7 @@ from emugraph import InputError
 from emugraph.analysis import read_bars
 from emugraph.reproduction.cells import distinct
 from emugraph.reproduction.experiments import build
-from emugraph.reproduction.running import status
+from emugraph.reproduction.run_cells import status
 
 RESULTS = Path(__file__).resolve().parents[3] / "benchmarks" / "results"
 

@@ -11,7 +11,7 @@ from emugraph import InputError, KnowledgeGraph
 from emugraph.analysis import negative_clouds
 from emugraph.analysis.pca import _isotropy
 from emugraph.models import DistMult
-from emugraph.trained import TrainedModel
+from emugraph.prediction.trained_model import TrainedModel
 
 
 def test_the_plane_is_that_of_the_main_components(grid: KnowledgeGraph) -> None:

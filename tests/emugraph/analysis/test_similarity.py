@@ -10,7 +10,7 @@ import emugraph
 from emugraph import InputError, KnowledgeGraph
 from emugraph.analysis import negative_similarities
 from emugraph.models import DistMult
-from emugraph.trained import TrainedModel
+from emugraph.prediction.trained_model import TrainedModel
 
 
 def test_emu_is_nearer_than_uniform_and_sans(run_folder: Path) -> None:

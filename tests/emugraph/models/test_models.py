@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from emugraph import InputError
-from emugraph.models import MODELS, SIDES, Model, model_class
+from emugraph.models import MODELS, Model, model_class
+from emugraph.types import SIDES
 
 
 def by_hand(name: str, h: list[float], r: list[float], t: list[float]) -> float:

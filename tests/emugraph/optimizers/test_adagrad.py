@@ -16,7 +16,7 @@ from torch.nn import functional
 from emugraph import InputError, KnowledgeGraph, Settings
 from emugraph.kernels import native
 from emugraph.optimizers import Adagrad, RowAdagrad
-from emugraph.training import Trainer
+from emugraph.training.trainer import Trainer
 
 EVERY_EXAMPLE = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 both = pytest.mark.parametrize("kind", [Adagrad, RowAdagrad])

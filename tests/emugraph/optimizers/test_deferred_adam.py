@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from emugraph import EmugraphError, InputError, KnowledgeGraph, Settings, kernels
 from emugraph.optimizers import DeferredAdam
-from emugraph.training import Trainer
+from emugraph.training.trainer import Trainer
 
 EVERY_EXAMPLE = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 from emugraph import InputError, KnowledgeGraph, Settings
 from emugraph.kernels import native
 from emugraph.optimizers import LazyAdam
-from emugraph.training import Trainer
+from emugraph.training.trainer import Trainer
 
 Steps = list[tuple[Tensor, Tensor]]
 

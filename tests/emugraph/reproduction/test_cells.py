@@ -20,7 +20,7 @@ EMU: dict[str, Any] = {"model": "distmult", "dim": 100, "steps": 50, "beta": 0.4
 
 @pytest.fixture(autouse=True)
 def _presets(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("emugraph.presets.read_presets", lambda dataset: {"distmult": TABLES})
+    monkeypatch.setattr("emugraph.training.presets.read_presets", lambda dataset: {"distmult": TABLES})
 
 
 @pytest.mark.parametrize(

@@ -5,10 +5,10 @@ from typing import Any
 import pytest
 
 from emugraph import InputError, KnowledgeGraph
-from emugraph.presets import read_presets
 from emugraph.reproduction.cells import distinct
 from emugraph.reproduction.experiments import APPENDIX_STEPS, EXPERIMENTS, Experiment, build
-from emugraph.training import resolve_settings
+from emugraph.training.presets import read_presets
+from emugraph.training.resolve import resolve_settings
 
 EMU: dict[str, Any] = {"dim": 100, "steps": 20_000, "beta": 0.4}
 
@@ -21,7 +21,7 @@ def long_presets(monkeypatch: pytest.MonkeyPatch) -> None:
         for suffix, dim in (("", 100), ("-200", 200))
     }
     presets = dict.fromkeys(("transe", "distmult", "complex", "rotate"), tables)
-    monkeypatch.setattr("emugraph.presets.read_presets", lambda dataset: presets)
+    monkeypatch.setattr("emugraph.training.presets.read_presets", lambda dataset: presets)
 
 
 def one(name: str) -> Experiment:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from emugraph import KnowledgeGraph, Vocabulary, shapes
+from emugraph import KnowledgeGraph, Vocabulary
 
 
 @pytest.fixture(autouse=True)
@@ -17,7 +17,7 @@ def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True, params=[False, True], ids=["fewest", "fixed"])
 def fixed(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> bool:
     """Every test runs with the shapes of a CPU and with those of a GPU."""
-    monkeypatch.setattr(shapes, "everywhere", request.param)
+    monkeypatch.setattr("emugraph.static_shapes.everywhere", request.param)
     return bool(request.param)
 
 

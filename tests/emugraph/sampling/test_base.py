@@ -10,8 +10,8 @@ import torch
 import emugraph.sampling as sampling
 from emugraph import InputError, KnowledgeGraph, Vocabulary
 from emugraph._dgl import dgl
-from emugraph.models import SIDES
 from emugraph.sampling import SAMPLERS, KHop, Mixture, NegativeSampler, Uniform
+from emugraph.types import SIDES
 
 EVERY = sorted(SAMPLERS)
 

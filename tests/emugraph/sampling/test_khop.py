@@ -7,7 +7,7 @@ from scipy.stats import chisquare
 from emugraph import InputError, KnowledgeGraph
 from emugraph.neighbors import compute
 from emugraph.sampling import KHop
-from emugraph.sampling.known import TRIES
+from emugraph.sampling.filtering import TRIES
 
 
 def test_candidates_of_the_known_side(star: KnowledgeGraph, generator: torch.Generator) -> None:

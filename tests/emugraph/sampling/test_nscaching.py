@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.stats import chisquare
 
-from emugraph import InputError, KnowledgeGraph, shapes
+from emugraph import InputError, KnowledgeGraph
 from emugraph.sampling import NSCaching
 
 
@@ -103,7 +103,7 @@ def test_the_caches_of_a_batch_are_the_same_in_either_form(
     """Where no query comes up twice and each has a cache, both draw the same random numbers."""
     caches = []
     for everywhere in (False, True):
-        monkeypatch.setattr(shapes, "everywhere", everywhere)
+        monkeypatch.setattr("emugraph.static_shapes.everywhere", everywhere)
         sampler = NSCaching(star, cache_size=5, candidates=6)
         sampler.on_step(star.train[[5, 0, 3]], "tail", by_id, torch.Generator().manual_seed(0))
         caches.append(sampler.caches["tail"])

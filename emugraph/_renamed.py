@@ -1,0 +1,136 @@
+"""The names that things had before, for one release: they work and warn.
+
+``emugraph.graph`` is now ``emugraph.data.graph``: importing the old module gives one whose names are those of the new,
+after a DeprecationWarning that says which. Where a package has taken an old module's name, as ``emugraph.evaluation``
+has, :func:`names_of` finds what the module had.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
+
+MODULES = {
+    "analysis.figures": "analysis.plots",
+    "calibration": "prediction.calibration",
+    "checksums": "io.checksums",
+    "classification": "evaluation.classification",
+    "comparison": "evaluation.comparison",
+    "completion": "prediction.new_triples",
+    "convert": "data.convert",
+    "embedding_files": "embeddings.files",
+    "environment": "system",
+    "files": "io.atomic",
+    "folder": "runs.folder",
+    "graph": "data.graph",
+    "known": "data.answer_index",
+    "labels": "data.label_store",
+    "lookup": "data.label_index",
+    "memory": "io.mapped_memory",
+    "models.fused": "models.kernel_model",
+    "neighbors.finding": "neighbors.candidate_search",
+    "neighbors.size": "neighbors.size_estimate",
+    "neighbors.store": "neighbors.neighborhood_files",
+    "numbering": "data.label_numbering",
+    "objective": "training.objective",
+    "presets": "training.presets",
+    "profiling": "runs.profiling",
+    "questions": "prediction.queries",
+    "rankings": "evaluation.breakdown",
+    "reading": "data.triple_files",
+    "recording": "training.cuda_graphs",
+    "reproduction.running": "reproduction.run_cells",
+    "sampling.configured": "training.build",
+    "sampling.every": "sampling.one_vs_all",
+    "sampling.known": "sampling.filtering",
+    "sampling.named": "sampling.registry",
+    "saving": "runs.contents",
+    "session": "runs.session",
+    "settings": "training.settings",
+    "shapes": "static_shapes",
+    "similarity": "prediction.similarity",
+    "splitting": "data.random_split",
+    "state": "io.state_dict",
+    "statistics": "data.statistics",
+    "stored": "data.stored_triples",
+    "tables": "io.row_files",
+    "tensors": "io.tensor_files",
+    "toml": "io.toml",
+    "trackers": "runs.trackers",
+    "trained": "prediction.trained_model",
+    "tuning_plots": "tuning.plots",
+    "vocabulary": "data.vocabulary",
+}
+"""Old modules and new ones, both without ``emugraph.``."""
+
+NAMES: dict[str, dict[str, str]] = {
+    "embeddings": {"PARTS": "embeddings.table"},
+    "evaluation": {
+        "HITS": "evaluation.ranking",
+        "SCORE_BYTES": "evaluation.ranking",
+        "check_model": "evaluation.ranking",
+        "score_blocks": "evaluation.ranking",
+    },
+    "graph": {"load_dataset": "datasets.loading"},
+    "models": {"SIDES": "types", "Side": "types"},
+    "prediction": {"COLUMN": "types", "Part": "types"},
+    "reading": {"SPLITS": "types"},
+    "session": {"Callback": "runs.callbacks"},
+    "training": {
+        "Trainer": "training.trainer",
+        "build_optimizer": "training.build",
+        "resolve_settings": "training.resolve",
+    },
+    "tuning": {"Range": "tuning.search", "Tuned": "tuning.search"},
+}
+"""What an old module, or a package that has its name, had and has no more: name and the module where it is now."""
+
+
+def _find(old: str, name: str) -> Any:
+    """What ``name`` was in the module ``old``, after a warning that says where it is now."""
+    module = NAMES.get(old, {}).get(name, MODULES.get(old))
+    if module is None or name.startswith("__"):
+        raise AttributeError(f"module 'emugraph.{old}' has no attribute {name!r}")
+    value = getattr(importlib.import_module(f"emugraph.{module}"), name)
+    _warn(f"emugraph.{old}.{name} is now emugraph.{module}.{name}")
+    return value
+
+
+def _warn(message: str) -> None:
+    warnings.warn(f"{message}; the old name goes with the next release", DeprecationWarning, stacklevel=4)
+
+
+def names_of(package: str) -> Callable[[str], Any]:
+    """A ``__getattr__`` for a package, by its full name, that knows the names it had."""
+    return lambda name: _find(package.removeprefix("emugraph."), name)
+
+
+class _OldModule(ModuleType):
+    def __getattr__(self, name: str) -> Any:
+        return _find(self.__name__.removeprefix("emugraph."), name)
+
+
+class _OldModules(MetaPathFinder, Loader):
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if fullname.startswith("emugraph.") and fullname.removeprefix("emugraph.") in MODULES:
+            return ModuleSpec(fullname, self)
+        return None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return _OldModule(spec.name)
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Nothing is run: names are found when they are asked for."""
+
+
+def install() -> None:
+    """Have ``import`` know the old modules."""
+    sys.meta_path.append(_OldModules())

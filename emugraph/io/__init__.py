@@ -1,0 +1,1 @@
+"""Files and memory: written whole or not at all, known by their sums, read within bounds."""

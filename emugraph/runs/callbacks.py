@@ -1,0 +1,48 @@
+"""What looks in on a training run from outside."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Protocol
+
+from torch import Tensor
+
+from emugraph.data.graph import KnowledgeGraph
+from emugraph.models import Model
+from emugraph.training.settings import Settings
+from emugraph.training.trainer import Trainer
+
+
+class FinishedRun(Protocol):
+    """What a callback may ask of the run that has ended; :class:`emugraph.Run` is one."""
+
+    path: Path
+    kg: KnowledgeGraph
+    settings: Settings
+    model: Model
+    figures: dict[str, Any]
+
+
+class Callback:
+    """Looks in on a training run. Override what is of interest; the methods here do nothing."""
+
+    def on_start(self, trainer: Trainer, path: Path) -> None:
+        """Before the first step, of a resumed run too; ``path`` is the run's folder."""
+
+    def on_step(self, trainer: Trainer, loss: Tensor) -> None:
+        """After each step. ``loss`` is a scalar tensor; reading it on a GPU waits for the device.
+
+        Call ``trainer.finish()`` before reading embeddings here: rows that the step did not use may be behind.
+        """
+
+    def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+        """After each validation; ``best`` tells whether its MRR is the highest so far."""
+
+    def on_checkpoint(self, trainer: Trainer, path: Path) -> None:
+        """After a checkpoint was written into the run's folder ``path``."""
+
+    def on_end(self, run: FinishedRun) -> None:
+        """After the final figures."""
+
+    def on_exit(self) -> None:
+        """At the very end, also of a run that was interrupted or failed, or did not even start."""

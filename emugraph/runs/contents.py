@@ -1,0 +1,274 @@
+"""What a run's folder holds, to and from files: settings, graph, weights and checkpoints."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from emugraph.data.graph import KnowledgeGraph
+from emugraph.data.label_store import Labels, read_labels, write_labels
+from emugraph.data.stored_triples import stored_rows
+from emugraph.data.vocabulary import Vocabulary
+from emugraph.embeddings import files
+from emugraph.embeddings.table import Table, tables_of
+from emugraph.errors import EmugraphError, InputError
+from emugraph.io import toml
+from emugraph.io.state_dict import State
+from emugraph.io.tensor_files import all_finite, map_tensors, map_values, nbytes, write_tensors
+from emugraph.models import Model, model_class
+from emugraph.prediction.calibration import Calibration
+from emugraph.runs.folder import CALIBRATION, CONFIG, ENVIRONMENT, FORMAT, WEIGHTS, RunFolder
+from emugraph.system import format_bytes, machine, versions
+from emugraph.training.settings import Settings
+from emugraph.types import SPLITS
+
+_HEADER = 1 << 16
+"""Bytes that the header of a file of weights may have."""
+
+
+@dataclass(frozen=True)
+class Checkpoints:
+    """When a run writes down where it stands, so that it can go on from there; it costs no accuracy, and little time.
+
+    Args:
+        minutes: after so many minutes; 0 for never by the clock.
+        steps: also after every so many steps; None for never by steps.
+        keep: how many to keep, the latest ones; at least 1. The best weights are kept besides.
+
+    Raises:
+        InputError: a value out of range.
+    """
+
+    minutes: float = 5.0
+    steps: int | None = None
+    keep: int = 2
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.minutes < float("inf"):
+            raise InputError(f"checkpoint minutes = {self.minutes}: they must be 0 or more")
+        if self.steps is not None and self.steps < 1:
+            raise InputError(f"checkpoint steps = {self.steps}: they must be at least 1")
+        if self.keep < 1:
+            raise InputError(f"checkpoints to keep = {self.keep}: it must be at least 1")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What a run's config.toml says."""
+
+    dataset: str
+    settings: Settings
+    checkpoints: Checkpoints
+    init_from: str | None = None
+    """Where the embeddings that it started from were, for the record."""
+
+
+def write_config(folder: RunFolder, config: Config) -> None:
+    """Write config.toml."""
+    checkpoints = {name: value for name, value in asdict(config.checkpoints).items() if value is not None}
+    values = {
+        "format": FORMAT,
+        "dataset": config.dataset,
+        "settings": config.settings.to_toml(),
+        "checkpoints": checkpoints,
+    }
+    if config.init_from is not None:
+        values["init_from"] = config.init_from
+    folder.write_text(CONFIG, toml.dumps(values))
+
+
+def read_config(folder: RunFolder) -> Config:
+    """Read config.toml. Raises EmugraphError, naming the file, if it is damaged."""
+    path = folder.path / CONFIG
+    try:
+        values = toml.loads(folder.read(CONFIG).decode("utf-8"), str(path))
+    except UnicodeDecodeError as error:
+        raise EmugraphError(f"{path} is damaged: {error}") from error
+    if not isinstance(values.get("settings"), dict):
+        raise EmugraphError(f"{path} is damaged: it has no table of settings")
+    settings = Settings.create(values["settings"], source=str(path))
+    checkpoints = values.get("checkpoints", {})
+    try:
+        init_from = values.get("init_from")
+        return Config(str(values.get("dataset", "graph")), settings, Checkpoints(**checkpoints), init_from)
+    except (TypeError, InputError) as error:
+        raise EmugraphError(f"{path} is damaged: checkpoints: {error}") from error
+
+
+def write_environment(folder: RunFolder, device: torch.device) -> None:
+    """Write what a run is made with."""
+    folder.write_json(ENVIRONMENT, _environment(device))
+
+
+def _environment(device: torch.device) -> dict[str, dict[str, Any]]:
+    return {"versions": versions(), "machine": machine(device)}
+
+
+def environment_changes(folder: RunFolder, device: torch.device) -> list[str]:
+    """What is other now than when a run began, of all that may change its numbers in their last digits."""
+    before = folder.read_json(ENVIRONMENT) if folder.has(ENVIRONMENT) else {}
+    now = _environment(device)
+    changes = []
+    for part, name in (("versions", "emugraph"), ("versions", "torch"), ("machine", "threads"), ("machine", "device"),
+                       ("machine", "processor"), ("machine", "matmul_precision")):  # fmt: skip
+        found = before.get(part, {}).get(name)
+        if found is not None and found != now[part][name]:
+            changes.append(f"{name} was {found}, is {now[part][name]}")
+    return changes
+
+
+def write_graph(folder: RunFolder, kg: KnowledgeGraph) -> None:
+    """Write a graph's vocabularies, names and triples."""
+    lists = {"entities": kg.entities.labels, "relations": kg.relations.labels, "names": kg.entity_names}
+    for name, labels in lists.items():
+        if labels is not None:
+            folder.write(f"graph/{name}.json", partial(write_labels, labels=labels))
+    triples = {split: kg.triples(split).int() for split in SPLITS}
+    folder.write("graph/triples.safetensors", lambda path: write_tensors(path, triples))
+
+
+def read_graph(folder: RunFolder, name: str) -> KnowledgeGraph:
+    """Read what :func:`write_graph` wrote. Raises EmugraphError, naming the file, if it is damaged."""
+    names = _read_labels(folder, "names", optional=True) if folder.has("graph/names.json") else None
+    path = folder.path / "graph" / "triples.safetensors"
+    triples: dict[str, Any] = folder.use("graph/triples.safetensors", stored_rows)
+    if set(triples) != set(SPLITS):
+        raise EmugraphError(f"{path} is damaged: it holds {sorted(triples)}, not {sorted(SPLITS)}")
+    try:
+        return KnowledgeGraph(
+            Vocabulary(_read_labels(folder, "entities"), "entity"),
+            Vocabulary(_read_labels(folder, "relations"), "relation"),
+            **triples,
+            name=name,
+            entity_names=names,
+        )
+    except InputError as error:
+        raise EmugraphError(f"{folder.path / 'graph'} is damaged: {error}") from error
+
+
+def _read_labels(folder: RunFolder, name: str, *, optional: bool = False) -> Labels[Any]:
+    file = f"graph/{name}.json"
+    with folder.opened(file) as stream:
+        try:
+            return read_labels(stream, optional=optional)
+        except InputError as error:
+            raise EmugraphError(f"{folder.path / file} is damaged: {error}") from error
+
+
+def write_weights(folder: RunFolder, weights: dict[str, Tensor]) -> None:
+    """Write a model's weights."""
+    folder.write(WEIGHTS, lambda path: write_tensors(path, weights))
+
+
+def read_weights(folder: RunFolder) -> dict[str, Tensor]:
+    """A model's weights, mapped into memory. Raises EmugraphError, naming the file, if they are damaged."""
+    return folder.use(WEIGHTS, map_tensors)
+
+
+def read_model(folder: RunFolder, kg: KnowledgeGraph, settings: Settings) -> Model:
+    """A model with the weights of a run.
+
+    Raises:
+        EmugraphError: there are none, or they are not those of such a model; before memory is taken for them.
+    """
+    path = folder.path / WEIGHTS
+    if not folder.has(WEIGHTS):
+        raise EmugraphError(
+            f"{folder.path} has no {WEIGHTS}: training was ended before it kept any; "
+            f"go on with: emugraph resume {folder.path}"
+        )
+    with torch.device("meta"):
+        model = model_class(settings.model)(
+            kg.num_entities, kg.num_relations, settings.dim, reciprocal=settings.reciprocal
+        )
+    expected = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    largest = nbytes(model.state_dict()) + _HEADER
+    size = path.stat().st_size
+    if size > largest:
+        raise EmugraphError(f"{path} has {format_bytes(size)}; what {CONFIG} asks for takes {format_bytes(largest)}")
+    weights = folder.use(WEIGHTS, map_tensors, largest)
+    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if found != expected:
+        raise EmugraphError(f"{path} holds {found}; {CONFIG} asks for {expected}")
+    if not all(tensor.dtype == torch.float32 and all_finite(tensor) for tensor in weights.values()):
+        raise EmugraphError(f"{path} is damaged: not all its numbers are finite float32")
+    model.load_state_dict(weights, assign=True)
+    return model
+
+
+def load_embeddings(path: Path) -> dict[str, Table]:
+    """Embeddings from a run's folder, or from a file of :func:`emugraph.embeddings.write_embeddings`.
+
+    Raises:
+        InputError: there is neither, or a file's name says no format.
+        EmugraphError: it is damaged.
+    """
+    if not path.is_dir():
+        return files.read_embeddings(path)
+    folder = RunFolder.open(path)
+    config = read_config(folder)
+    kg = read_graph(folder, config.dataset)
+    return tables_of(read_model(folder, kg, config.settings), kg)
+
+
+def write_calibrations(folder: RunFolder, calibrations: tuple[Calibration, Calibration] | None) -> None:
+    """Write the probabilities of entities and of relations, if there are any."""
+    if calibrations is not None:
+        values = {name: asdict(fitted) for name, fitted in zip(("entities", "relations"), calibrations, strict=True)}
+        folder.write_json(CALIBRATION, values)
+
+
+def read_calibrations(folder: RunFolder) -> tuple[Calibration, Calibration] | None:
+    """Read what :func:`write_calibrations` wrote; None where there is none. Raises EmugraphError if it is damaged."""
+    if not folder.has(CALIBRATION):
+        return None
+    values = folder.read_json(CALIBRATION)
+    try:
+        return Calibration(**values["entities"]), Calibration(**values["relations"])
+    except (TypeError, KeyError, ValueError) as error:
+        raise EmugraphError(f"{folder.path / CALIBRATION} is damaged: {error}") from error
+
+
+def write_checkpoint(folder: RunFolder, step: int, state: State, keep: int) -> None:
+    """Write where training stands after a step, and remove all but the latest ``keep`` checkpoints."""
+    tensors = {name: value for name, value in state.items() if isinstance(value, Tensor)}
+    values = {name: value for name, value in state.items() if not isinstance(value, Tensor)}
+    folder.write(f"checkpoints/step-{step:08}.safetensors", lambda path: write_tensors(path, tensors, values))
+    for _, name in folder.checkpoints()[keep:]:
+        folder.remove(name)
+
+
+def read_checkpoint(folder: RunFolder) -> tuple[str, State] | None:
+    """The name and the state of the latest checkpoint; None where there is none.
+
+    Raises:
+        EmugraphError: it is damaged; the message says what to do.
+    """
+    found = folder.checkpoints()
+    if not found:
+        return None
+    name = found[0][1]
+    try:
+        return name, folder.use(name, lambda path: {**map_values(path), **map_tensors(path)})
+    except EmugraphError as error:
+        before = f"step {found[1][0]:,}" if len(found) > 1 else "its beginning"
+        raise EmugraphError(f"{error}. Delete it to go on from {before}") from error
+
+
+def fingerprint(kg: KnowledgeGraph) -> dict[str, Any]:
+    """What a graph is known by: its counts, and a sum over its labels and triples."""
+    digest = hashlib.sha256()
+    for labels in (kg.entities, kg.relations):
+        for label in labels:
+            digest.update(b"%d:" % len(label) + label.encode())
+    for split in SPLITS:
+        for piece in kg.pieces(split):
+            digest.update(piece.numpy().data)
+    counts = {"entities": kg.num_entities, "relations": kg.num_relations}
+    return counts | {split: kg.count(split) for split in SPLITS} | {"sha256": digest.hexdigest()}

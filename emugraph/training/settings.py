@@ -1,0 +1,192 @@
+"""The settings of a training run: typed, checked, and written whole beside the run."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from emugraph.errors import InputError, nearest
+from emugraph.io import toml
+
+Positive = Annotated[int, Field(ge=1, lt=2**31)]
+Count = Annotated[int, Field(ge=0, lt=2**31)]
+PositiveFloat = Annotated[float, Field(gt=0, le=1e6)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class Settings(BaseModel):
+    """Everything that decides how a model is trained, besides the data and the device."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    model: str = Field("transe", description="score function: transe, transe-l2, distmult, complex or rotate")
+    dim: Positive = Field(100, description="embedding dimension, complex numbers for ComplEx and RotatE")
+    init_scale: PositiveFloat | None = Field(
+        None, description="entity embeddings start uniform in +- this (default: the model's own)"
+    )
+    reciprocal: bool = Field(False, description="a second embedding of each relation for questions about the head")
+
+    steps: Positive = Field(20_000, description="training steps")
+    batch_size: Positive = Field(1000, description="positives a step")
+    negatives: Positive | Literal["all"] = Field(
+        256, description="negatives a positive, or all: every entity once (1-vs-All)"
+    )
+    sampler: str = Field(
+        "uniform",
+        description="where negatives come from: uniform, bernoulli, khop, walk, nscaching or in-batch, or a mixture "
+        "such as 0.5*khop+0.5*uniform",
+    )
+    sharing: Literal["shared", "per-positive"] = Field(
+        "shared",
+        description="one set of negatives for the whole batch, or a set for each positive, as khop, walk and nscaching "
+        "and mixtures with them always have",
+    )
+    filtered: bool | None = Field(
+        None,
+        description="draw negatives again that make training triples, if each positive has its own (default: khop and "
+        "walk only)",
+    )
+    sides: Literal["in-turn", "by-relation"] | None = Field(
+        None,
+        description="how the side to corrupt is chosen: tails and heads in turn, or at random by the relation "
+        "(default: by-relation for bernoulli and nscaching)",
+    )
+    hops: Positive = Field(2, description="how far khop reaches, and how long the walks of walk are")
+    walks: Positive = Field(1000, description="random walks from each entity, for walk")
+    cache_size: Positive = Field(50, description="entities in a cache of nscaching")
+    cache_candidates: Positive = Field(50, description="random entities that a cache is pooled with in its update")
+    cache_update: Literal["importance", "top"] = Field(
+        "importance", description="which of them stay: by chance, by the softmax of their scores, or the highest"
+    )
+    cache_every: Positive = Field(1, description="caches are updated in every epoch of so many")
+    mixing: Literal["emu", "mixup", "none"] = Field(
+        "emu", description="how negatives are mixed with the true entity: by mutation, in proportion, or not"
+    )
+    mutation_rate: Share = Field(0.6, description="share of components that a mutated negative has from the positive")
+    mask: Literal["exact", "bernoulli"] = Field(
+        "exact", description="exactly that share of each negative's components, or each component with that probability"
+    )
+    mask_run: Positive = Field(
+        16, description="shared negatives in turn that have one mask, so that mutation costs less"
+    )
+    mixup_a: PositiveFloat = Field(2.0, description="first parameter of MIXUP's Beta distribution")
+    mixup_b: PositiveFloat = Field(1.0, description="second parameter of MIXUP's Beta distribution")
+
+    loss: Literal["cross-entropy", "self-adversarial", "margin-ranking", "binary-cross-entropy"] = Field(
+        "cross-entropy", description="loss"
+    )
+    labels: Literal["unbounded", "smoothed"] = Field(
+        "unbounded",
+        description="labels with cross entropy: beta for each negative (Eq. 4), or beta spread over all classes "
+        "(Eq. 3; they sum to one and want no division by the number of negatives)",
+    )
+    beta: Share = Field(0.5, description="label of a negative in the first term, mixed or not (Eq. 4), 0 for none")
+    alpha: Annotated[float, Field(ge=0)] = Field(
+        0.1, description="weight of the second term: unmixed negatives, no labels (Eq. 5)"
+    )
+    divide_by_negatives: bool = Field(
+        True, description="divide the first term by the number of negatives, with cross entropy"
+    )
+    margin: float = Field(9.0, description="margin, or what is added to scores, in losses other than cross entropy")
+    temperature: Annotated[float, Field(ge=0)] = Field(1.0, description="sharpness of self-adversarial weights")
+    regularization: Annotated[float, Field(ge=0)] = Field(0.0, description="weight of the penalty on embeddings")
+    regularization_power: Annotated[float, Field(ge=1)] = Field(3.0, description="power of that penalty (3: N3)")
+    penalty: Literal["embeddings", "query"] = Field(
+        "embeddings",
+        description="what is penalized: embeddings of the triple, or query and answer (as DURA does, with the power 2)",
+    )
+
+    optimizer: Literal["adam", "lazy-adam", "adagrad", "row-adagrad"] = Field(
+        "adam",
+        description="optimizer; lazy-adam leaves entities alone that a step does not use, for millions of them; "
+        "row-adagrad keeps one number of state a row",
+    )
+    learning_rate: PositiveFloat = Field(0.01, description="learning rate at its highest")
+    schedule: Literal["constant", "linear"] = Field("linear", description="constant rate, or linear decay to zero")
+    warmup: Count = Field(0, description="steps over which the learning rate rises from zero")
+
+    valid_every: Positive = Field(1000, description="steps between validations")
+    valid_sample: Positive | None = Field(
+        None, description="validate on this many triples, a fixed random sample (default: all)"
+    )
+    patience: Count = Field(0, description="stop after this many validations without a better MRR (0: never)")
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="seed of all random numbers")
+
+    @field_validator("model")
+    @classmethod
+    def _known_model(cls, value: str) -> str:
+        from emugraph.models import (
+            model_class,
+        )  # here, so that the command line can list settings without torch
+
+        return model_class(value).name
+
+    @model_validator(mode="before")
+    @classmethod
+    def _sampler_decides(cls, values: Any) -> Any:
+        """Take the sampler's own way of sharing where none is given, and refuse what it cannot do."""
+        from emugraph.sampling import registry  # here for the same reason
+
+        expression = values.get("sampler", "uniform")
+        if not isinstance(expression, str):
+            return values
+        expression = registry.canonical(expression)
+        shared, filtered = registry.shares_by_default(expression), values.get("filtered") in (True, 1, "true")
+        if values.get("negatives") == "all":
+            given = filtered or values.get("sides") is not None
+            if expression != "uniform" or values.get("sharing", "shared") != "shared" or given:
+                raise InputError(
+                    "negatives = all is every entity for the whole batch: no sampler, sharing, filter, sides"
+                )
+        elif filtered:
+            if values.get("sharing") == "shared":
+                raise InputError("only negatives of each positive's own can be filtered: sharing = per-positive")
+            shared = False
+        if values.get("sharing") == "shared" and not shared:
+            raise InputError(f"the sampler {expression} draws for each positive: leave out sharing = shared")
+        return {"sharing": "shared" if shared else "per-positive", **values, "sampler": expression}
+
+    @classmethod
+    def create(cls, values: Mapping[str, Any], source: str = "settings") -> Settings:
+        """Settings from plain values.
+
+        Args:
+            values: names and values; what is left out takes its default.
+            source: where they come from, for messages.
+
+        Raises:
+            InputError: an unknown name (the nearest known one is given), or a value that does not fit.
+        """
+        try:
+            return cls(**values)
+        except InputError as error:
+            raise InputError(f"{source}: {error}") from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = str(first["loc"][0])
+            if first["type"] == "extra_forbidden":
+                raise InputError(f"{source}: unknown setting {name!r}.{nearest(name, cls.model_fields)}") from error
+            wrong = [_lower(other["msg"]) for other in error.errors() if other["loc"][0] == name]  # one a kind of value
+            raise InputError(f"{source}: {name} = {first['input']!r}: {', or '.join(wrong)}") from error
+
+    @classmethod
+    def read(cls, path: Path) -> dict[str, Any]:
+        """The settings in a TOML file, a tuned preset or a run's config.toml, checked, without defaults for those it
+        leaves out."""
+        values = toml.read(path)
+        if isinstance(values.get("settings"), dict):  # a run's, which is complete: what TOML leaves out is None there
+            absent = {name: None for name, field in cls.model_fields.items() if field.default is None}
+            values = absent | values["settings"]
+        cls.create(values, source=str(path))
+        return values
+
+    def to_toml(self) -> dict[str, Any]:
+        """Plain values for TOML, which has no null: settings that are None are left out."""
+        return self.model_dump(exclude_none=True)
+
+
+def _lower(message: str) -> str:
+    return message[:1].lower() + message[1:]

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from emugraph import InputError, KnowledgeGraph, Vocabulary
+from emugraph.models import DistMult
+from emugraph.prediction.calibration import Calibration, fit, reliability
+from emugraph.prediction.top_k import Predictor
+
+
+class Answerer:
+    """A predictor whose scores are given: scores (N, N) of tails for heads, of one relation."""
+
+    def __new__(cls, kg: KnowledgeGraph, scores: Tensor) -> Predictor:  # type: ignore[misc]
+        model = DistMult(kg.num_entities, kg.num_relations, kg.num_entities)
+        model.entities.data.copy_(torch.eye(kg.num_entities))
+        model.relations.data.fill_(1.0)
+        model.ask = lambda known, relations, side: (scores if side == "tail" else scores.T)[known]  # type: ignore
+        return Predictor(model, kg)
+
+
+def draw(n: int = 400, temperature: float = 1.0) -> tuple[KnowledgeGraph, Tensor]:
+    """A graph whose valid and test tails are drawn by the softmax of known scores, so that shares are probabilities."""
+    generator = torch.Generator().manual_seed(0)
+    scores = 3 * torch.randn(n, n, generator=generator)
+    shares = (scores / temperature).softmax(1)
+    splits = []
+    for _ in range(2):
+        tails = torch.multinomial(shares, 10, replacement=False, generator=generator)
+        heads = torch.arange(n).repeat_interleave(10)
+        splits.append(torch.stack([heads, torch.zeros_like(heads), tails.flatten()], dim=1))
+    labels = Vocabulary([f"e{i}" for i in range(n)], "entity")
+    empty = torch.empty(0, 3, dtype=torch.int64)
+    return KnowledgeGraph(labels, Vocabulary(["r"], "relation"), empty, *splits), scores
+
+
+def test_probabilities_are_frequencies() -> None:
+    kg, scores = draw()
+    predictor = Answerer(kg, scores)
+    fitted = fit(predictor, ("tail",))
+    assert fitted.questions == 400
+    shares = scores.log_softmax(1)
+    promised = fitted.probabilities(shares)
+    there = torch.zeros_like(scores, dtype=torch.bool)
+    there[kg.test[:, 0], kg.test[:, 2]] = True
+    for low, high in ((-9, -7), (-7, -6), (-6, -5), (-5, -4), (-4, -3), (-3, -2)):
+        mine = (shares >= low) & (shares < high)
+        found = there[mine].double().mean().item()
+        assert promised[mine].mean().item() == pytest.approx(found, rel=0.25, abs=0.003)
+
+
+def test_probabilities_ascend_and_stay_between_0_and_1() -> None:
+    kg, scores = draw(100)
+    fitted = fit(Answerer(kg, scores))
+    p = fitted.probabilities(torch.linspace(-40, 5, 500))
+    assert (p.diff() >= 0).all()
+    assert 0 <= p.min() <= p.max() <= 1
+
+
+def test_training_answers_are_no_candidates() -> None:
+    """With one candidate left that validation has, all that is seen is found."""
+    kg = KnowledgeGraph.from_triples([("a", "r", "a"), ("b", "r", "a")], valid=[("a", "r", "b"), ("b", "r", "b")])
+    fitted = fit(Predictor(DistMult(2, 1, 4), kg), ("tail",))
+    assert fitted.shares == pytest.approx([-0.01])
+    assert (fitted.values, fitted.questions) == ([1.0], 2)
+
+
+def test_reliability_counts_what_is_promised_and_found(family: KnowledgeGraph) -> None:
+    predictor = Predictor(DistMult(5, 2, 4), family)
+    half = Calibration([0.0], [0.5], 1)  # promises the same for all
+    figures = reliability(predictor, half, "test", k=5)
+    # (dan, sibling, ?): 5 new candidates, 1 is right; (ann, parent, ?): bob and cat are in training; then the heads:
+    # (?, sibling, eve): 5 candidates; (?, parent, bob): ann is in training. bob is no find, training has it.
+    found, looked = 2, 5 + 3 + 5 + 4
+    assert figures["answers"] == looked
+    assert figures["bins"] == [
+        {"from": 0.5, "to": 0.6, "answers": looked, "probability": 0.5, "found": pytest.approx(found / looked)}
+    ]
+    assert figures["expected_calibration_error"] == pytest.approx(0.5 - found / looked)
+    assert figures["brier"] == pytest.approx(0.25)
+
+
+def test_certain_and_wrong_is_the_worst(family: KnowledgeGraph) -> None:
+    figures = reliability(Predictor(DistMult(5, 2, 4), family), Calibration([0.0], [1.0], 1), "test", k=5)
+    assert figures["brier"] == pytest.approx(15 / 17)
+    assert figures["bins"][0]["to"] == 1.0
+
+
+def test_nothing_to_fit_on_or_to_compare_with() -> None:
+    kg = KnowledgeGraph.from_triples([("a", "r", "b")], valid=[("a", "r", "b")])
+    predictor = Predictor(DistMult(2, 1, 4), kg)
+    with pytest.raises(InputError, match="no valid triples to fit"):
+        fit(predictor)
+    with pytest.raises(InputError, match="test split of graph is empty"):
+        reliability(predictor, Calibration([0.0], [0.5], 1))
+
+
+@pytest.mark.parametrize(
+    ("shares", "values"),
+    [([], []), ([0.0, -1.0], [0.1, 0.2]), ([0.0], [1.5]), ([0.0, 1.0], [0.1]), ([math.nan], [0.1])],
+)
+def test_points_that_are_no_calibration(shares: list[float], values: list[float]) -> None:
+    with pytest.raises(ValueError, match="points|probabilities"):
+        Calibration(shares, values, 1)
