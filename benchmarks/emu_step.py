@@ -4,13 +4,13 @@
 
 A step is forward, backward and update: B = 1000, K = 256 shared negatives, d = 100, N = 14,541 entities, R = 237, dense
 Adam, 2 threads, freed memory kept at hand as by the command line. In each round every form takes its steps in turn, so
-that a machine that gets slower slows all alike; figures are medians over rounds, ratios are medians of a round's
+that a machine that gets slower slows all alike; times are medians over rounds, ratios are medians of a round's
 ratios.
 
 - ``speedup``: the step with mixed embeddings made (B x K x w numbers) over the factorised step;
 - ``emu_cost``: the factorised step over the step of plain cross entropy;
-- ``emu_cost_mask_each``: the same where each negative has a mask of its own (``mask_run`` 1), in place of the default,
-  by which 16 in turn share one.
+- ``emu_cost_mask_each``: the same where each negative has a mask of its own (``mask_group`` 1), in place of
+  the default, by which 16 in turn share one.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ def materialized(
     index: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What :func:`emugraph.training.objective.negative_scores` does, with mixed embeddings made."""
-    negatives, run = (negatives, settings.mask_run) if index is None else (negatives[index], 1)
+    negatives, run = (negatives, settings.mask_group) if index is None else (negatives[index], 1)
     masks = -(-negatives.shape[-2] // run)
     mask = draw_masks(masks, model.num_components, settings.mutation_rate, generator)
     return materialized_scores(model, query, positive, negatives, mask, run)
@@ -61,7 +61,7 @@ def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
     device = torch.device("cpu")
     common: dict[str, Any] = {"model": name, "dim": 100, "batch_size": 1000, "negatives": 256}
     emu = Trainer(kg, Settings(**common), device)
-    each = Trainer(kg, Settings(**common, mask_run=1), device)
+    each = Trainer(kg, Settings(**common, mask_group=1), device)
     slow = Trainer(kg, Settings(**common), device)
     plain = Trainer(kg, Settings(**common, **PLAIN), device)
 

@@ -70,7 +70,7 @@ def _measure(trainer: Trainer, steps: int) -> dict[str, float]:
 
 
 def measure_run(steps: int, graphs: bool) -> dict[str, Any]:
-    """DistMult with EMU on FB15k-237, from the first step to its test figures."""
+    """DistMult with EMU on FB15k-237, from the first step to its test metrics."""
     kg = emugraph.load_dataset("fb15k-237")
     preset, _ = resolve_settings(kg, "distmult", {"dim": 100})
     update = {"steps": steps, "batch_size": 1000, "negatives": 256, "valid_every": steps}
@@ -80,7 +80,7 @@ def measure_run(steps: int, graphs: bool) -> dict[str, Any]:
         output = Path(folder) / "run"
         run = emugraph.train(kg, settings=settings, output=output, device="cuda", cuda_graphs=graphs)
     seconds = time.perf_counter() - started
-    return {"steps": steps, "seconds": round(seconds, 1), "test_mrr": round(run.figures["test"]["mrr"], 4)}
+    return {"steps": steps, "seconds": round(seconds, 1), "test_mrr": round(run.metrics["test"]["mrr"], 4)}
 
 
 def _words(graphs: bool) -> str:

@@ -82,7 +82,7 @@ def contests(with_compile: bool) -> list[tuple[str, dict[str, Job]]]:
 
 def materialised(q: Tensor, e: Tensor, distance: str) -> Tensor:
     """The scores as one would first write them: a difference for each query, candidate and component."""
-    return eager.outer(eager.components(q[:, None], e, distance).sum(-1), distance)
+    return eager.link(eager.components(q[:, None], e, distance).sum(-1), distance)
 
 
 def materialised_mutation(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, distance: str) -> tuple[Tensor, Tensor]:
@@ -90,7 +90,7 @@ def materialised_mutation(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, 
     if distance == "modulus":
         mask = mask.repeat(1, 2)
     mutated = torch.where(mask, positive[:, None], e)  # (B, K, w)
-    scores = eager.outer(eager.components(q[:, None], mutated, distance).sum(-1), distance)
+    scores = eager.link(eager.components(q[:, None], mutated, distance).sum(-1), distance)
     return materialised(q, e, distance), scores
 
 

@@ -23,7 +23,7 @@ def measure_models(
 
     Args:
         about: the benchmark's docstring.
-        measure: figures of a model on a graph; its last argument is that of ``option``.
+        measure: what is measured of a model on a graph; its last argument is that of ``option``.
         models: those that are measured by default.
         option: the name of the benchmark's own number, as "steps".
         default: that number.

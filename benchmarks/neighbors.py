@@ -94,8 +94,8 @@ def main() -> None:
         done = subprocess.run(
             [sys.executable, "-m", "benchmarks.neighbors", "--one", name], check=True, stdout=subprocess.PIPE
         )
-        figures = json.loads(done.stdout)
-        results |= {"dgl": figures.pop("dgl")} | {f"{name}_{figure}": value for figure, value in figures.items()}
+        measured = json.loads(done.stdout)
+        results |= {"dgl": measured.pop("dgl")} | {f"{name}_{quantity}": value for quantity, value in measured.items()}
     results |= measure_draws(arguments.rounds)
     if arguments.json:
         print(json.dumps(results))

@@ -1,9 +1,9 @@
-"""How long answering many questions takes, and finding the most plausible new triples of a relation.
+"""How long answering many queries takes, and finding the most plausible new triples of a relation.
 
-    python -m benchmarks.prediction [--dataset fb15k-237] [--questions 10000] [--rounds 5] [--json]
+    python -m benchmarks.prediction [--dataset fb15k-237] [--queries 10000] [--rounds 5] [--json]
 
-Models of d = 100 with embeddings as they start. In each round each model answers in turn, ten answers to each question,
-known ones left out; figures are medians over rounds, in seconds:
+Models of d = 100 with embeddings as they start. In each round each model answers in turn, ten answers to each query,
+known ones left out; times are medians over rounds, in seconds:
 
 - ``ids``: answers as ids (:class:`emugraph.prediction.top_k.Predictor`);
 - ``labels``: answers in words with probabilities (``TrainedModel.predict_tails``), probabilities fitted before;
@@ -39,9 +39,9 @@ def seconds(action: Callable[[], Any]) -> float:
     return time.perf_counter() - started
 
 
-def measure(kg: KnowledgeGraph, questions: int, rounds: int) -> dict[str, Any]:
+def measure(kg: KnowledgeGraph, queries: int, rounds: int) -> dict[str, Any]:
     """Medians for each model."""
-    asked = kg.train[torch.randperm(len(kg.train), generator=torch.Generator().manual_seed(0))[:questions]]
+    asked = kg.train[torch.randperm(len(kg.train), generator=torch.Generator().manual_seed(0))[:queries]]
     heads, relations = asked[:, 0].tolist(), asked[:, 1].tolist()
     busiest = int(torch.bincount(kg.train[:, 1]).argmax())
     trained = {name: TrainedModel(kg, MODELS[name](kg.num_entities, kg.num_relations, 100)) for name in NAMES}
@@ -55,26 +55,26 @@ def measure(kg: KnowledgeGraph, questions: int, rounds: int) -> dict[str, Any]:
             taken[name]["labels"].append(
                 seconds(lambda m=model: m.predict_tails(heads, relations, new_only=True))  # type: ignore[misc]
             )
-    figures: dict[str, Any] = {
+    results: dict[str, Any] = {
         name: {what: round(statistics.median(values), 3) for what, values in each.items()}
         for name, each in taken.items()
     }
     for name, model in trained.items():
-        figures[name]["triples"] = round(seconds(lambda m=model: m.predict_triples(busiest, 1000)), 2)  # type: ignore[misc]
-    return figures | {"peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)}
+        results[name]["triples"] = round(seconds(lambda m=model: m.predict_triples(busiest, 1000)), 2)  # type: ignore[misc]
+    return results | {"peak_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000)}
 
 
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", default="fb15k-237")
-    parser.add_argument("--questions", type=int, default=10_000)
+    parser.add_argument("--queries", type=int, default=10_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     keep_freed_memory()
     kernels.prepare()
-    found = measure(load_dataset(arguments.dataset), arguments.questions, arguments.rounds)
+    found = measure(load_dataset(arguments.dataset), arguments.queries, arguments.rounds)
     if arguments.json:
         print(json.dumps(found, indent=2))
         return

@@ -3,7 +3,7 @@
     python -m benchmarks.sampler_step [--models distmult] [--rounds 9] [--json]
 
 A step draws negatives and then goes forward, backward and updates: WN18RR, k-hop negatives (3 hops, filtered),
-B = 1000, K = 256, d = 100, EMU, 2 threads. In each round both forms take their steps in turn; figures are medians over
+B = 1000, K = 256, d = 100, EMU, 2 threads. In each round both forms take their steps in turn; times are medians over
 rounds, ratios are medians of a round's ratios.
 
 - ``speedup``: the step with mixed embeddings made (B x K x w numbers) over the step that makes none;

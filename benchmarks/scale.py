@@ -97,7 +97,7 @@ def measure_walks(shape: str) -> dict[str, Any]:
 
 
 def measure_training(shape: str, optimizer: str, steps: int, folder: str) -> dict[str, Any]:
-    """Train for some steps, with a validation, a checkpoint and final figures."""
+    """Train for some steps, with a validation, a checkpoint and final metrics."""
     import emugraph
     from emugraph import Settings
     from emugraph.runs.profiling import peak_memory
@@ -108,7 +108,7 @@ def measure_training(shape: str, optimizer: str, steps: int, folder: str) -> dic
     seen: dict[str, int] = {}
 
     class Look(emugraph.Callback):
-        def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+        def on_validation(self, trainer: Trainer, metrics: dict[str, Any], best: bool) -> None:
             states = trainer.optimizer.state.values()
             seen["weights"] = sum(table.nbytes for table in trainer.model.parameters())
             seen["state"] = sum(value.nbytes for state in states for value in state.values())

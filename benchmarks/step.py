@@ -30,7 +30,7 @@ B, K, D = 1000, 256, 100
 
 
 def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:
-    """The figures of one model."""
+    """The times of one model."""
     settings = Settings(model=name, dim=D, batch_size=B, negatives=K)
     trainer, watched = (Trainer(kg, settings, torch.device("cpu")) for _ in range(2))
     width = trainer.model.entity_width

@@ -1,4 +1,4 @@
-"""How long it takes to the EMU paper's MRR, whole: from the first step to the figures of the best weights.
+"""How long it takes to the EMU paper's MRR, whole: from the first step to the metrics of the best weights.
 
     python -m benchmarks.time_to_mrr [--models distmult complex transe rotate] [--device cpu] [--json]
 
@@ -38,7 +38,7 @@ def measure(kg: KnowledgeGraph, model: str, share: float, device: str) -> dict[s
     minutes = (time.perf_counter() - started) / 60
     return {
         "minutes": round(minutes, 2),
-        "test_mrr": round(run.figures["test"]["mrr"], 4),
+        "test_mrr": round(run.metrics["test"]["mrr"], 4),
         "target": read_reference()["paper"]["fb15k-237"]["100"][model]["emu"][0],
         "steps": steps,
         "ms_a_step": round(60_000 * minutes / steps, 1),

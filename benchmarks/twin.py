@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from emugraph import KnowledgeGraph
 from emugraph.models import Model, model_class
-from emugraph.models.kernel_model import Fused
+from emugraph.models.kernel_model import KernelModel
 from emugraph.types import SIDES, Side
 
 Answers = dict[tuple[int, int], list[int]]
@@ -41,7 +41,7 @@ class PlainTrainer:
         heads, relations, tails = self.triples[torch.randint(len(self.triples), (size,))].unbind(dim=1)
         negatives = torch.randint(len(model.entities), (size, self.negatives))
         candidates = torch.cat([tails[:, None], negatives], dim=1)  # (B, 1 + K)
-        query = model.ask(heads, relations, "tail")
+        query = model.embed_queries(heads, relations, "tail")
         scores = Model.score_each(model, query, model.entities[candidates])
         loss = functional.cross_entropy(scores, torch.zeros(size, dtype=torch.int64))
         self.optimizer.zero_grad()
@@ -50,7 +50,7 @@ class PlainTrainer:
 
 
 @torch.no_grad()
-def plain_mrr(model: Fused, triples: Tensor, known: dict[Side, Answers], block: int = 16) -> float:
+def plain_mrr(model: KernelModel, triples: Tensor, known: dict[Side, Answers], block: int = 16) -> float:
     """The filtered MRR of both sides: all entities are scored for each question, known answers are struck out.
 
     Args:
@@ -63,7 +63,7 @@ def plain_mrr(model: Fused, triples: Tensor, known: dict[Side, Answers], block: 
     for side in SIDES:
         asked, answered = (0, 2) if side == "tail" else (2, 0)
         for some in triples.split(block):
-            query = model.ask(some[:, asked], some[:, 1], side)
+            query = model.embed_queries(some[:, asked], some[:, 1], side)
             product = model.kind == "dot"
             scores = query @ model.entities.T if product else Model.score(model, query, model.entities)  # (block, N)
             answers = some[:, answered]
@@ -86,7 +86,7 @@ def known_answers(kg: KnowledgeGraph) -> dict[Side, Answers]:
     return known
 
 
-def plain_seconds(model: Fused, kg: KnowledgeGraph, triples: Tensor, sample: int) -> float:
+def plain_seconds(model: KernelModel, kg: KnowledgeGraph, triples: Tensor, sample: int) -> float:
     """Seconds that the twin takes to index the known answers and to rank triples, reckoned from a few of them."""
     started = time.perf_counter()
     known = known_answers(kg)

@@ -48,15 +48,15 @@ def similarity(
     _check(output, force)
     with busy("drawing negatives"):
         opened = emugraph.load(run, device="cpu")
-        found = negative_similarities(
+        similarities = negative_similarities(
             opened, positives=positives, k=negatives, mutation_rate=mutation_rate, hops=hops, seed=seed
         )
-        _picture("draw_similarities", found, output)
-    summary = found.summary()
+        _picture("draw_similarities", similarities, output)
+    summary = similarities.summary()
     if json:
         print_json({"run": str(run), "cosine": summary})
         return
-    rows = [[TITLES[kind], *(f"{value:.3f}" for value in figures.values())] for kind, figures in summary.items()]
+    rows = [[TITLES[kind], *(f"{value:.3f}" for value in values.values())] for kind, values in summary.items()]
     print_table(f"{opened.kg.name}, cosine with the true tail", ["", *next(iter(summary.values()))], rows)
 
 
@@ -88,23 +88,23 @@ def pca(
     from emugraph.errors import InputError
 
     _check(output, force)
-    given = [part for part in (head, relation, tail) if part is not None]
-    if len(given) not in (0, 3):
+    triple_parts = [part for part in (head, relation, tail) if part is not None]
+    if len(triple_parts) not in (0, 3):
         raise InputError("give --head, --relation and --tail, or none of them")
     with busy("drawing negatives"):
         opened = emugraph.load(run, device="cpu")
-        found = negative_clouds(
-            opened, (given[0], given[1], given[2]) if given else None, k=negatives,
+        clouds = negative_clouds(
+            opened, (triple_parts[0], triple_parts[1], triple_parts[2]) if triple_parts else None, k=negatives,
             mutation_rate=mutation_rate, hops=hops, seed=seed,
         )  # fmt: skip
-        _picture("draw_clouds", found, output)
+        _picture("draw_clouds", clouds, output)
     kg = opened.kg
-    h, r, t = found.triple
+    h, r, t = clouds.triple
     if json:
         triple = [kg.entities[h], kg.relations[r], kg.entities[t]]
-        print_json({"run": str(run), "triple": triple, "tails": len(found.tails), "measures": found.measures})
+        print_json({"run": str(run), "triple": triple, "tails": len(clouds.tails), "measures": clouds.measures})
         return
-    rows = [[TITLES[kind], f"{m['isotropy']:.3f}", f"{m['distance']:.3f}"] for kind, m in found.measures.items()]
+    rows = [[TITLES[kind], f"{m['isotropy']:.3f}", f"{m['distance']:.3f}"] for kind, m in clouds.measures.items()]
     print_table(f"{kg.name}, negatives around 100 positives", ["", "isotropy", "distance"], rows)
     note(f"drawn around: {kg.display(h)}, {kg.relations[r]}, {kg.display(t)}")
 
@@ -129,12 +129,12 @@ def bars(
     from emugraph.reproduction.experiments import FILES
 
     _check(output, force)
-    found = read_bars(results or [Path("benchmarks/results") / name for name in FILES], dim)
-    _picture("draw_bars", found, output)
+    bars_data = read_bars(results or [Path("benchmarks/results") / name for name in FILES], dim)
+    _picture("draw_bars", bars_data, output)
     if json:
-        print_json({"dim": dim, "mrr": found.values})
+        print_json({"dim": dim, "mrr": bars_data.values})
         return
-    for dataset, series in found.values.items():
+    for dataset, series in bars_data.values.items():
         models = list(dict.fromkeys(model for values in series.values() for model in values))
         rows = [[name, *(f"{v[m]:.4f}" if m in v else "" for m in models)] for name, v in series.items()]
         print_table(f"{dataset}, d = {dim}, test MRR", ["", *models], rows)
@@ -148,12 +148,12 @@ def _check(output: Path | None, force: bool) -> None:
         check_picture(output)
 
 
-def _picture(drawn: str, found: Any, output: Path | None) -> None:
-    """Draw what was found, if that is asked for."""
+def _picture(drawn: str, data: Any, output: Path | None) -> None:
+    """Draw the data, if there is an output."""
     if output is None:
         return
     from emugraph.analysis import plots
 
-    figure: Figure = getattr(plots, drawn)(found)
+    figure: Figure = getattr(plots, drawn)(data)
     plots.save(figure, output)
     note(f"drawn: {output}")

@@ -48,8 +48,8 @@ app.command("reproduce")(reproduce.reproduce)
 app.command("info")(info.info)
 
 
-def _version(asked: bool) -> None:
-    if asked:
+def _version(wanted: bool) -> None:
+    if wanted:
         print(f"emugraph {__version__}")
         raise typer.Exit
 
@@ -64,9 +64,22 @@ def _root(
     output.debug = debug
 
 
+_OLD_OPTIONS = {"--mask-run": "--mask-group", "--questions": "--queries"}
+
+
+def _with_current_name(argument: str) -> str:
+    """An argument, by its new name and with a note where it is an option by its old one."""
+    option, equals, value = argument.partition("=")
+    new = _OLD_OPTIONS.get(option)
+    if new is None:
+        return argument
+    output.note(f"{option} is now {new}; the old name goes with the next release")
+    return f"{new}{equals}{value}"
+
+
 def main() -> None:
     """Run the command line. ``--debug`` is taken anywhere on the line, not only before the command."""
-    arguments = sys.argv[1:]
+    arguments = map(_with_current_name, sys.argv[1:])
     app(sorted(arguments, key=lambda argument: argument != "--debug"))
 
 

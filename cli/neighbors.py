@@ -49,14 +49,14 @@ def precompute(
     """
     from emugraph.neighbors import stored_at
 
-    kg, asked = _load(dataset, split, hops, walks, seed, max_memory)
-    found = with_progress(kg, **asked)
+    kg, options = _load(dataset, split, hops, walks, seed, max_memory)
+    computed = with_progress(kg, **options)
     place = stored_at(kg, hops, walks=walks, seed=seed)
     if json:
-        print_json({"dataset": kg.name, **found.statistics(), "where": str(place)})
+        print_json({"dataset": kg.name, **computed.statistics(), "where": str(place)})
     else:
         stdout.print(
-            f"{escape(kg.name)}: {len(found.candidates):,} candidates of {found.num_entities:,} entities, "
+            f"{escape(kg.name)}: {len(computed.candidates):,} candidates of {computed.num_entities:,} entities, "
             f"in {escape(str(place))}",
             soft_wrap=True,
         )
@@ -79,13 +79,13 @@ def show(
 
     Example: emugraph neighbors show wn18rr 02084071 --hops 1
     """
-    kg, wanted = _load(dataset, split, hops, walks, seed, max_memory)
-    asked = kg.entity_id(entity)  # so that a mistake shows before anything is computed
-    candidates = with_progress(kg, **wanted).of(asked).tolist()
+    kg, options = _load(dataset, split, hops, walks, seed, max_memory)
+    entity_id = kg.entity_id(entity)  # so that a mistake shows before anything is computed
+    candidates = with_progress(kg, **options).of(entity_id).tolist()
     shown = candidates[:limit] if limit else candidates
     if json:
         print_json({
-            "dataset": kg.name, "entity": kg.entities[asked], "hops": hops, "walks": walks,
+            "dataset": kg.name, "entity": kg.entities[entity_id], "hops": hops, "walks": walks,
             "count": len(candidates), "candidates": [kg.entities[i] for i in shown],
         })  # fmt: skip
         return
@@ -94,7 +94,7 @@ def show(
     left = (
         f", {len(candidates) - len(shown):,} not printed (--limit 0 prints all)" if len(shown) < len(candidates) else ""
     )
-    note(f"{kg.display(asked)}: {len(candidates):,} candidates{left}")
+    note(f"{kg.display(entity_id)}: {len(candidates):,} candidates{left}")
 
 
 @app.command("stats")
@@ -112,30 +112,30 @@ def stats(
 
     Example: emugraph neighbors stats wn18rr --hops 2
     """
-    kg, asked = _load(dataset, split, hops, walks, seed, max_memory)
-    figures = with_progress(kg, **asked).statistics()
+    kg, options = _load(dataset, split, hops, walks, seed, max_memory)
+    statistics = with_progress(kg, **options).statistics()
     if json:
-        print_json({"dataset": kg.name, **figures})
+        print_json({"dataset": kg.name, **statistics})
     else:
-        print_table(f"{kg.name}, candidates of an entity", ["", ""], [[k, f"{v:,}"] for k, v in figures.items()])
+        print_table(f"{kg.name}, candidates of an entity", ["", ""], [[k, f"{v:,}"] for k, v in statistics.items()])
 
 
-def with_progress(kg: KnowledgeGraph, **asked: Any) -> Neighborhood:
+def with_progress(kg: KnowledgeGraph, **options: Any) -> Neighborhood:
     """A graph's neighbourhood, computed if it is not in the cache, with what is expected and a bar on the terminal."""
     from emugraph.cli.progress import counting
     from emugraph.neighbors import neighborhood
 
     with counting("entities", kg.num_entities) as advance:
-        return neighborhood(kg, **asked, on_estimate=lambda expected: note(str(expected)), advance=advance)
+        return neighborhood(kg, **options, on_estimate=lambda expected: note(str(expected)), advance=advance)
 
 
 def _load(dataset: str, split: str | None, hops: int, walks: int, seed: int, max_memory: str | None) -> Any:
-    """The graph and what is asked for, once mistakes in it have shown."""
+    """The graph and the options of the neighbourhood, checked."""
     from emugraph import load_dataset
     from emugraph.neighbors.size_estimate import check_reach
     from emugraph.system import parse_bytes
 
     check_reach(hops, walks, seed)
     bound = None if max_memory is None else parse_bytes(max_memory)
-    asked = {"hops": hops, "walks": walks, "seed": seed, "max_memory": bound}
-    return load_dataset(dataset, split=split), asked
+    options = {"hops": hops, "walks": walks, "seed": seed, "max_memory": bound}
+    return load_dataset(dataset, split=split), options

@@ -115,27 +115,27 @@ def _table(title: str, columns: list[str], rows: list[list[str]], texts: int) ->
     return table
 
 
-def print_figures(title: str, figures: dict[str, Any]) -> None:
-    """Print ranking figures as a table: both sides, each side, and other policies for ties where they are given."""
+def print_metrics(title: str, metrics: dict[str, Any]) -> None:
+    """Print ranking metrics as a table: both sides, each side, and other policies for ties where they are given."""
     names = ["mrr", "mean_rank", "hits@1", "hits@3", "hits@10"]
-    rows = [["both sides" if "tail" in figures else "relations", *_cells(figures, names)]]
+    rows = [["both sides" if "tail" in metrics else "relations", *_cells(metrics, names)]]
     for part, label in (("tail", "tails"), ("head", "heads"), ("optimistic", "optimistic ties"),
                         ("pessimistic", "pessimistic ties")):  # fmt: skip
-        if part in figures:
-            rows.append([label, *_cells(figures[part], names)])
+        if part in metrics:
+            rows.append([label, *_cells(metrics[part], names)])
     print_table(title, ["", "MRR", "mean rank", "Hits@1", "Hits@3", "Hits@10"], rows)
 
 
 def print_run(run: Run, json: bool) -> None:
-    """Print the final figures of a run, as tables or as one JSON object."""
+    """Print the final metrics of a run, as tables or as one JSON object."""
     if json:
-        print_json({"run": str(run.path), "dataset": run.kg.name, "model": run.settings.model, **run.figures})
+        print_json({"run": str(run.path), "dataset": run.kg.name, "model": run.settings.model, **run.metrics})
         return
     for name, label in (("valid", "validation"), ("test", "test")):
-        if name in run.figures:
-            title = f"{run.kg.name}, {label}, filtered, {run.figures[name]['triples']:,} triples"
-            print_figures(title, run.figures[name])
-    note(f"best weights of step {run.figures['best_step']:,}, {run.figures['seconds']:.0f} s, in {run.path}")
+        if name in run.metrics:
+            title = f"{run.kg.name}, {label}, filtered, {run.metrics[name]['triples']:,} triples"
+            print_metrics(title, run.metrics[name])
+    note(f"best weights of step {run.metrics['best_step']:,}, {run.metrics['seconds']:.0f} s, in {run.path}")
 
 
 def print_profile(profile: Profile, steps: int) -> None:
@@ -152,5 +152,5 @@ def print_profile(profile: Profile, steps: int) -> None:
     note(f"memory at most: {memory}")
 
 
-def _cells(figures: dict[str, float], names: list[str]) -> list[str]:
-    return [f"{figures[n]:,.1f}" if n == "mean_rank" else f"{figures[n]:.4f}" for n in names]
+def _cells(metrics: dict[str, float], names: list[str]) -> list[str]:
+    return [f"{metrics[n]:,.1f}" if n == "mean_rank" else f"{metrics[n]:.4f}" for n in names]

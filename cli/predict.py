@@ -25,16 +25,16 @@ def predict(
     head: Annotated[str | None, typer.Option("--head", help="The head, by its label or name.")] = None,
     relation: Annotated[str | None, typer.Option("--relation", help="The relation.")] = None,
     tail: Annotated[str | None, typer.Option("--tail", help="The tail.")] = None,
-    questions: Annotated[
+    queries: Annotated[
         Path | None,
         typer.Option(
-            "--questions",
+            "--queries",
             "-q",
-            help="A file of many (.tsv, .csv): head, relation, tail, with ? for what is asked.",
+            help="A file of many (.tsv, .csv): head, relation, tail, with ? for the target.",
             show_default=False,
         ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Answers to each question.")] = 10,
+    k: Annotated[int, typer.Option("-k", help="Answers to each query.")] = 10,
     top: Annotated[
         int | None,
         typer.Option(
@@ -54,30 +54,30 @@ def predict(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Answer questions: what is the tail, the head, or the relation? Or find the most plausible new triples.
+    """Answer queries: what is the tail, the head, or the relation? Or find the most plausible new triples.
 
     Example: emugraph predict runs/my-run --head 02084071 --relation _hypernym --new-only
     """
     import emugraph
     from emugraph.cli.progress import counting, prepare
     from emugraph.io.row_files import table_format, write_table
-    from emugraph.prediction.queries import NewTriple, Prediction, read_questions
+    from emugraph.prediction.queries import NewTriple, Prediction, read_queries
 
-    given = [part for part in (head, relation, tail) if part is not None]
+    parts = [part for part in (head, relation, tail) if part is not None]
     if top is not None:
-        if head is not None or tail is not None or questions is not None or new_only or without:
+        if head is not None or tail is not None or queries is not None or new_only or without:
             raise InputError("--top finds new triples of --relation, or of all relations; leave out the other options")
-    elif questions is not None:
-        if given:
-            raise InputError("give either --questions or one question's --head, --relation and --tail")
-    elif len(given) != 2:
-        raise InputError("give two of --head, --relation and --tail, or --questions FILE, or --top N")
+    elif queries is not None:
+        if parts:
+            raise InputError("give either --queries or one query's --head, --relation and --tail")
+    elif len(parts) != 2:
+        raise InputError("give two of --head, --relation and --tail, or --queries FILE, or --top N")
     if output is not None:
         table_format(output)
     check_output(output, force)
-    asked = read_questions(questions) if questions is not None else [(head, relation, tail)]
-    if not asked:
-        raise InputError(f"{questions} holds no questions")
+    batch = read_queries(queries) if queries is not None else [(head, relation, tail)]
+    if not batch:
+        raise InputError(f"{queries} holds no queries")
     prepare()
     opened = emugraph.load(run, device=device)
     rows: list[Prediction] | list[NewTriple]
@@ -86,8 +86,8 @@ def predict(
         with counting("heads", 2 * count * opened.kg.num_entities) as advance:
             rows = opened.predict_triples(relation, top, advance=advance)
     else:
-        with counting("questions", len(asked)) as advance:
-            rows = opened.predict(asked, k, new_only=new_only, without=without or (), advance=advance)
+        with counting("queries", len(batch)) as advance:
+            rows = opened.predict(batch, k, new_only=new_only, without=without or (), advance=advance)
     if output is not None:
         write_table(output, rows, Prediction if top is None else NewTriple)
         note(f"{len(rows):,} rows in {output}")

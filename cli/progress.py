@@ -91,13 +91,13 @@ class TrainingProgress(Callback):
             state=f"loss {loss.item():.4f}{self._valid}",
         )
 
-    def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
-        self._valid = f", valid MRR {figures['mrr']:.4f}"
+    def on_validation(self, trainer: Trainer, metrics: dict[str, Any], best: bool) -> None:
+        self._valid = f", valid MRR {metrics['mrr']:.4f}"
         if self._bar is None:
             left = (trainer.settings.steps - trainer.step_count) / max(1e-9, self._speed(trainer))
             note(
-                f"step {trainer.step_count:,}/{trainer.settings.steps:,}: valid MRR {figures['mrr']:.4f}, "
-                f"Hits@10 {figures['hits@10']:.4f}{' (best)' if best else ''}, "
+                f"step {trainer.step_count:,}/{trainer.settings.steps:,}: valid MRR {metrics['mrr']:.4f}, "
+                f"Hits@10 {metrics['hits@10']:.4f}{' (best)' if best else ''}, "
                 f"{self._speed(trainer):.0f} steps/s, {left:.0f} s left"
             )
 

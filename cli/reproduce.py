@@ -109,9 +109,9 @@ def reproduce(
         try:
             started = time.monotonic()
             for file in dict.fromkeys(written[entry.cell.key] for entry in standing):
-                mine = [entry.cell for entry in standing if written[entry.cell.key] == file]
+                cells_of_file = [entry.cell for entry in standing if written[entry.cell.key] == file]
                 left = None if minutes is None else max(0.0, minutes - (time.monotonic() - started) / 60)
-                failed += _run(mine, file, files, left, keep, device)
+                failed += _run(cells_of_file, file, files, left, keep, device)
         except KeyboardInterrupt as error:
             interrupted = error
         standing = status(cells, *files)

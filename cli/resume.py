@@ -25,7 +25,7 @@ def resume(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Go on with a run that was cut off, from its last checkpoint, and print its test figures.
+    """Go on with a run that was cut off, from its last checkpoint, and print its test metrics.
 
     What comes out is what an unbroken run would have given.
 

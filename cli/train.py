@@ -82,7 +82,7 @@ def train(
     profile: Annotated[bool, typer.Option("--profile", help="Print where the time went, and the memory.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Train a model and print its test figures.
+    """Train a model and print its test metrics.
 
     Without settings, those chosen for the data set and model are used where there are any (the preset).
 
@@ -143,5 +143,5 @@ def train(
     finally:
         progress.close()
     for measured in profiles:
-        print_profile(measured, run.figures["steps"])
+        print_profile(measured, run.metrics["steps"])
     print_run(run, json)

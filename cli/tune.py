@@ -73,28 +73,28 @@ def tune(
     note(f"{kg!r}")
     prepare()
     try:
-        found = search(
+        tuned = search(
             kg, model, trials=trials, emu=emu, storage=storage, name=name, device=device, seed=search_seed,
             on_trial=_say, **changes,
         )  # fmt: skip
     except KeyboardInterrupt as error:
         go_on = "the same command goes on" if storage is not None else "with --storage, the same command would go on"
         fail(f"stopped; {go_on}", code_of(error))
-    settings = found.settings.to_toml()
+    settings = tuned.settings.to_toml()
     if output is not None:
-        found.write(output, " ".join(["emugraph", *sys.argv[1:]]))
+        tuned.write(output, " ".join(["emugraph", *sys.argv[1:]]))
         note(f"the best settings: {output}; train with: emugraph train {dataset} --preset {output}")
     if plots is not None:
-        note(f"drawn: {', '.join(str(path) for path in write_plots(found.study, plots))}")
+        note(f"drawn: {', '.join(str(path) for path in write_plots(tuned.study, plots))}")
     if json:
         print_json(
-            {"dataset": kg.name, "study": found.study.study_name, "measured": found.measured, "settings": settings}
+            {"dataset": kg.name, "study": tuned.study.study_name, "measured": tuned.measured, "settings": settings}
         )
         return
     rows = [
         [setting, f"{value:.4g}" if isinstance(value, float) else str(value)] for setting, value in settings.items()
     ]
-    print_table(f"{kg.name}, {model}, validation MRR {found.measured['valid_mrr']:.4f}", ["", ""], rows)
+    print_table(f"{kg.name}, {model}, validation MRR {tuned.measured['valid_mrr']:.4f}", ["", ""], rows)
 
 
 def _say(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:

@@ -27,10 +27,10 @@ def own_folder() -> Path | None:
 
 
 def _folder_in(variable: str) -> Path | None:
-    given = os.environ.get(variable)
-    if not given:
+    value = os.environ.get(variable)
+    if not value:
         return None
-    folder = Path(given).expanduser()
+    folder = Path(value).expanduser()
     if not folder.is_dir():
-        raise InputError(f"{variable} is {given!r}, which is no folder; correct it, or unset it")
+        raise InputError(f"{variable} is {value!r}, which is no folder; correct it, or unset it")
     return folder

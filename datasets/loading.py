@@ -53,13 +53,13 @@ def load(name: str, *, progress: bool | None = None) -> LoadedData:
 
 
 def _check_counts(card: Card, read: LabelledSplits) -> None:
-    for what, found in read.counts.items():
+    for what, count in read.counts.items():
         expected = getattr(card.counts, what)
-        if expected is not None and expected != found:
+        if expected is not None and expected != count:
             raise InputError(
-                f"{card.source}: counts.{what} = {expected}, but the data set has {found}; correct the card"
+                f"{card.source}: counts.{what} = {expected}, but the data set has {count}; correct the card"
             )
-        if what in SPLITS and not found:
+        if what in SPLITS and not count:
             raise InputError(f"empty split: {card.files.by_split()[what].name} of {card.name} holds no triple")
 
 

@@ -25,9 +25,9 @@ BUNDLED = Path(__file__).parent / "bundled"
 
 def find(card: Card) -> Path | None:
     """The folder or archive where a data set lies, unchecked; None if it has to be downloaded."""
-    given = _given(card)
-    if given is not None:
-        return given
+    own = _given(card)
+    if own is not None:
+        return own
     cached = _cached_folder(card)
     return cached if cached.is_dir() else None
 
@@ -45,26 +45,26 @@ def obtain(card: Card, *, progress: bool | None = None) -> Path:
     Raises:
         EmugraphError: a file has a wrong sum, the download failed, or the cache cannot be written to.
     """
-    given = _given(card)
-    if given is None:
+    own = _given(card)
+    if own is None:
         return _cached_or_downloaded(card, show_progress(progress))
-    with _unpacked(card, given):
-        return given
+    with _unpacked(card, own):
+        return own
 
 
 @contextmanager
 def checked_files(card: Card, *, progress: bool | None = None) -> Iterator[Path]:
     """A folder with a data set's files, all checked; maybe a temporary one. Arguments and errors: :func:`obtain`."""
-    given = _given(card)
-    if given is None:
+    own = _given(card)
+    if own is None:
         yield _cached_or_downloaded(card, show_progress(progress))
     else:
-        with _unpacked(card, given) as folder:
+        with _unpacked(card, own) as folder:
             yield folder
 
 
 def show_progress(progress: bool | None) -> bool:
-    """Whether to show a bar: as asked, or else if standard error is a terminal."""
+    """Whether to show a bar: as the caller says, or else if standard error is a terminal."""
     return sys.stderr.isatty() if progress is None else progress
 
 

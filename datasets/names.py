@@ -36,7 +36,7 @@ def readable_names(card: Card, *, progress: bool | None = None) -> dict[str, str
     except EmugraphError as error:
         reason = " ".join(str(error).split())
         _log.warning(
-            "%s goes without readable names; to have them, put %s into a folder and set EMUGRAPH_DATASETS to it (%s)",
+            "%s has no readable names; to have them, put %s into a folder and set EMUGRAPH_DATASETS to it (%s)",
             card.name, card.names.name, reason,
         )  # fmt: skip
         return {}

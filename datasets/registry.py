@@ -37,10 +37,10 @@ def find_card(name: str) -> Card:
         InputError: no data set has this name (the nearest are given), or its card cannot be used.
     """
     files = _files()
-    found = files.get(name.casefold())
-    if found is None:
+    path = files.get(name.casefold())
+    if path is None:
         raise InputError(f"unknown data set {name!r}.{nearest(name, files)} See `emugraph datasets list`")
-    return _read(found)
+    return _read(path)
 
 
 def _files() -> dict[str, list[Path]]:

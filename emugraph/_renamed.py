@@ -7,6 +7,7 @@ has, :func:`names_of` finds what the module had.
 
 from __future__ import annotations
 
+import functools
 import importlib
 import sys
 import warnings
@@ -14,7 +15,10 @@ from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 MODULES = {
     "analysis.figures": "analysis.plots",
@@ -78,9 +82,24 @@ NAMES: dict[str, dict[str, str]] = {
         "score_blocks": "evaluation.ranking",
     },
     "graph": {"load_dataset": "datasets.loading"},
+    "known": {"KnownAnswers": "data.answer_index:AnswerIndex"},
+    "lookup": {"Lookup": "data.label_index:LabelIndex"},
     "models": {"SIDES": "types", "Side": "types"},
+    "models.fused": {"Fused": "models.kernel_model:KernelModel"},
+    "numbering": {"Numbering": "data.label_numbering:LabelNumbering"},
     "prediction": {"COLUMN": "types", "Part": "types"},
+    "questions": {
+        "Question": "prediction.queries:Query",
+        "asked_part": "prediction.queries:target_part",
+        "read_questions": "prediction.queries:read_queries",
+    },
     "reading": {"SPLITS": "types"},
+    "sampling": {
+        "EveryEntity": "sampling.one_vs_all:OneVsAll",
+        "SidesInTurn": "sampling.batches:AlternatingSides",
+    },
+    "sampling.every": {"EveryEntity": "sampling.one_vs_all:OneVsAll"},
+    "sampling.known": {"KnownTriples": "sampling.filtering:TripleFilter"},
     "session": {"Callback": "runs.callbacks"},
     "training": {
         "Trainer": "training.trainer",
@@ -89,21 +108,42 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "tuning": {"Range": "tuning.search", "Tuned": "tuning.search"},
 }
-"""What an old module, or a package that has its name, had and has no more: name and the module where it is now."""
+"""What an old module, or a package that has its name, had and has no more: the module where it is now, and its new name
+after a colon where that is another one."""
 
 
 def _find(old: str, name: str) -> Any:
     """What ``name`` was in the module ``old``, after a warning that says where it is now."""
-    module = NAMES.get(old, {}).get(name, MODULES.get(old))
-    if module is None or name.startswith("__"):
+    place = NAMES.get(old, {}).get(name, MODULES.get(old))
+    if place is None or name.startswith("__"):
         raise AttributeError(f"module 'emugraph.{old}' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"emugraph.{module}"), name)
-    _warn(f"emugraph.{old}.{name} is now emugraph.{module}.{name}")
+    module, _, new = place.partition(":")
+    new = new or name
+    value = getattr(importlib.import_module(f"emugraph.{module}"), new)
+    warn(f"emugraph.{old}.{name}", f"emugraph.{module}.{new}", level=2)
     return value
 
 
-def _warn(message: str) -> None:
-    warnings.warn(f"{message}; the old name goes with the next release", DeprecationWarning, stacklevel=4)
+def warn(old: str, new: str, level: int = 1) -> None:
+    """Say that a name is another one now; ``level`` counts the callers between here and who used the old name."""
+    message = f"{old} is now {new}; the old name goes with the next release"
+    warnings.warn(message, DeprecationWarning, stacklevel=level + 2)
+
+
+def keyword(old: str, new: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
+    """Have a function take a keyword argument by its old name too."""
+
+    def decorate(function: Callable[P, T]) -> Callable[P, T]:
+        @functools.wraps(function)
+        def wrapper(*arguments: P.args, **options: P.kwargs) -> T:
+            if old in options:
+                warn(f"{function.__qualname__}({old}=...)", f"{new}=...")
+                options[new] = options.pop(old)
+            return function(*arguments, **options)
+
+        return wrapper
+
+    return decorate
 
 
 def names_of(package: str) -> Callable[[str], Any]:

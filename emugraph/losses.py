@@ -125,7 +125,7 @@ def self_adversarial(
 def margin_ranking(positive: Tensor, negatives: Tensor, *, margin: float, beta: float = 0.0) -> Tensor:
     """Each negative is to score lower than its positive by the margin; the mean of what is lacking, over K too.
 
-    Of a negative with the label ``beta`` only the share ``1 - beta`` of the margin is asked. Bordes et al.,
+    Of a negative with the label ``beta`` only the share ``1 - beta`` of the margin is required. Bordes et al.,
     "Translating Embeddings for Modeling Multi-relational Data", NeurIPS 2013.
     """
     return (negatives - positive.unsqueeze(1) + (1 - beta) * margin).clamp_min(0).mean()
@@ -152,8 +152,8 @@ def power_penalty(rows: Tensor, power: float) -> Tensor:
 
     Over the embeddings of a triple with the power 3 it is N3 by components (Lacroix et al., "Canonical Tensor
     Decomposition for Knowledge Base Completion", ICML 2018). Over query and answer with the power 2 it is what stands
-    beside the product in minus the squared distance of the two, ``2 q t - |q|**2 - |t|**2``: for questions about
+    beside the product in minus the squared distance of the two, ``2 q t - |q|**2 - |t|**2``: for queries about
     tails and heads in turn DURA, halved (Zhang et al., "Duality-Induced Regularizer for Tensor Factorization Based
-    Knowledge Graph Completion", NeurIPS 2020), and with reciprocal relations its half for the side that is asked.
+    Knowledge Graph Completion", NeurIPS 2020), and with reciprocal relations its half for the target's side.
     """
     return rows.abs().pow(power).sum(-1).mean()

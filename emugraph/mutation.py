@@ -31,6 +31,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from emugraph._renamed import keyword
 from emugraph.errors import InputError
 from emugraph.kernels import spread_masks
 from emugraph.models.base import Model
@@ -92,13 +93,14 @@ def mutate(positive: Tensor, negative: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask.bool(), positive, negative)
 
 
+@keyword("run", "mask_group")
 def mutated_scores(
     model: Model,
     query: Tensor,
     positive: Tensor,
     negatives: Tensor,
     mask: Tensor,
-    run: int = 1,
+    mask_group: int = 1,
     index: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Scores of the negatives as they are and mutated, factorised.
@@ -110,23 +112,23 @@ def mutated_scores(
         negatives: embeddings (K, w) shared by the batch, (B, K, w) for each positive, or with ``index`` a table (T, w).
         mask: (K, u), one mask for each negative of a positive, the same for all positives; or where each positive has
             negatives of its own, also (B, K, u).
-        run: how many negatives in turn share a mask, of which there are then K / run, rounded up. Each negative is
-            mutated as before; of 16 in turn, all take the same components from the positive, and on a CPU the mutated
-            scores then cost next to nothing.
+        mask_group: how many consecutive negatives share a mask. There are then K / mask_group masks, rounded up.
+            With 16, all of 16 negatives take the same components from the positive, and on a CPU mutated scores cost
+            next to nothing.
         index: int64 (B, K), the rows of the table that are each positive's negatives; on a CPU they are then read where
             they lie, and nothing of size B x K x w is made.
 
     Returns:
         plain and mutated scores, each (B, K).
     """
-    return model.score_mutated(query, positive, negatives, mask, run, index)
+    return model.score_mutated(query, positive, negatives, mask, mask_group, index)
 
 
 def materialized_scores(
-    model: Model, query: Tensor, positive: Tensor, negatives: Tensor, mask: Tensor, run: int = 1
+    model: Model, query: Tensor, positive: Tensor, negatives: Tensor, mask: Tensor, mask_group: int = 1
 ) -> tuple[Tensor, Tensor]:
     """The same as :func:`mutated_scores`, from mixed embeddings (B, K, w): slow, plain, and for any score function."""
-    mask = spread_masks(mask, run, negatives.shape[-2])
+    mask = spread_masks(mask, mask_group, negatives.shape[-2])
     return (
         model.score_each(query, negatives.expand(len(query), *negatives.shape[-2:])),
         model.score_each(query, mutate(positive.unsqueeze(1), negatives, mask)),

@@ -104,7 +104,7 @@ def _card(folder: Path) -> Target:
 
 def _settings(folder: Path) -> Target:
     sound = [
-        (ROOT / "tests" / "data" / "run-format-2" / "config.toml").read_bytes(),
+        (ROOT / "tests" / "data" / "run-format-3" / "config.toml").read_bytes(),
         b'model = "transe"\ndim = 10\nlearning_rate = 1e-3\n',
         b'sampler = "0.5*khop+0.5*uniform"\nseed = 3\n',
     ]
@@ -119,7 +119,7 @@ def _settings(folder: Path) -> Target:
 
 def _run(folder: Path) -> Target:
     run = folder / "run"
-    shutil.copytree(ROOT / "tests" / "data" / "run-format-2", run)
+    shutil.copytree(ROOT / "tests" / "data" / "run-format-3", run)
     files = {path.relative_to(run).as_posix(): path.read_bytes() for path in run.rglob("*") if path.is_file()}
     manifest = files["manifest.json"]
     sound = emugraph.load(run, device="cpu")

@@ -2,9 +2,9 @@
 
     python -m tools.record_presets [--results benchmarks/results/paper.jsonl benchmarks/results/samplers.jsonl]
 
-A preset's ``measured`` table holds the means over its seeds of the test figures and of the validation MRR, the seeds,
+A preset's ``measured`` table holds the means over its seeds of the test metrics and of the validation MRR, the seeds,
 the steps, the median seconds, the machine, the version and the command. One whose settings have no result loses what
-stands there, which other settings reached, and is named. README.md's table of figures has a row for each preset with
+stands there, which other settings reached, and is named. README.md's table of metrics has a row for each preset with
 EMU and uniform negatives that is measured.
 """
 
@@ -30,14 +30,14 @@ from emugraph.training.settings import Settings
 PRESETS = Path(emugraph.__file__).parent / "presets"
 README = Path(emugraph.__file__).parents[1] / "README.md"
 COLUMNS = ("data", "model", "d", "test MRR", "Hits@1", "Hits@3", "Hits@10", "seeds", "minutes")
-FIGURES = ("test_mrr", "test_hits@1", "test_hits@3", "test_hits@10")
+METRICS = ("test_mrr", "test_hits@1", "test_hits@3", "test_hits@10")
 SEEDS = range(10)
 
 
 def measured(results: list[Result]) -> dict[str, Any]:
     """The table of results that differ in their seed only."""
     first = results[0]
-    figures = {
+    metrics = {
         "test_mrr": [result.mrr for result in results],
         "test_hits@1": [result.hits_at_1 for result in results],
         "test_hits@3": [result.hits_at_3 for result in results],
@@ -48,7 +48,7 @@ def measured(results: list[Result]) -> dict[str, Any]:
     method = " --no-emu" if first.settings["mixing"] == "none" else ""
     sampler = "" if first.sampler == "uniform" else f" --sampler {first.sampler}"
     return {
-        **{name: round(statistics.fmean(values), 4) for name, values in figures.items() if values},
+        **{name: round(statistics.fmean(values), 4) for name, values in metrics.items() if values},
         "seeds": [result.seed for result in results],
         "steps": first.steps,
         "seconds": round(statistics.median(result.seconds for result in results), 1),
@@ -95,7 +95,7 @@ def figures_table() -> str:
             reached = table["measured"]
             start = [title_of(dataset), title_of(model), str(table["dim"])]
             seeds, minutes = str(len(reached["seeds"])), f"{reached['seconds'] / 60:.1f}"
-            lines.append([*start, *(f"{reached[name]:.4f}" for name in FIGURES), seeds, minutes])
+            lines.append([*start, *(f"{reached[name]:.4f}" for name in METRICS), seeds, minutes])
     return markdown_table(COLUMNS, lines) + "\n"
 
 
@@ -104,7 +104,7 @@ def _is_uniform_emu(name: str) -> bool:
 
 
 def with_figures(readme: str) -> str:
-    """README.md's text with its table of figures written anew."""
+    """README.md's text with its table of metrics written anew."""
     header = f"| {' | '.join(COLUMNS)} |\n"
     before, after = readme.split(header)
     rest = re.sub(r"\A(?:\|.*\n)+", "", after)

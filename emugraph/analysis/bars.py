@@ -34,14 +34,14 @@ def read_bars(files: Iterable[Path], dim: int = 100) -> Bars:
         InputError: a line is no result, or there are none.
     """
     cells = distinct(cell for group in build(("table2", "samplers")) for cell in group.cells)
-    found: dict[str, dict[str, dict[str, list[float]]]] = {}
+    by_dataset: dict[str, dict[str, dict[str, list[float]]]] = {}
     for entry in status(cells, *files):
         cell = entry.cell
         if entry.result is not None and cell.method in ("emu", "plain") and cell.dim == dim:
             series = f"{cell.sampler}, {METHODS[cell.method]}"
-            models = found.setdefault(title_of(cell.dataset), {}).setdefault(series, {})
+            models = by_dataset.setdefault(title_of(cell.dataset), {}).setdefault(series, {})
             models.setdefault(title_of(cell.model), []).append(entry.result.mrr)
-    if not found:
+    if not by_dataset:
         looked = ", ".join(map(str, files))
         raise InputError(f"there are no results with d = {dim} in {looked}; measure some with: emugraph reproduce")
     means = {
@@ -49,6 +49,6 @@ def read_bars(files: Iterable[Path], dim: int = 100) -> Bars:
             name: {model: sum(values) / len(values) for model, values in sorted(models.items())}
             for name, models in sorted(series.items())
         }
-        for dataset, series in sorted(found.items())
+        for dataset, series in sorted(by_dataset.items())
     }
     return Bars(means)

@@ -17,13 +17,13 @@ PIECE = 1 << 17
 """Triples that are looked through at one time."""
 
 
-class KnownAnswers:
+class AnswerIndex:
     """For one side, all known answers of each query (entity, relation), as a compressed index.
 
     Args:
         triples: known triples, int64 (n, 3); repeated ones count once.
         num_relations: R.
-        side: the side that is asked. "tail": the query is (head, relation), its answers are tails.
+        side: the target. "tail": the query is (head, relation), its answers are tails.
     """
 
     def __init__(self, triples: Tensor, num_relations: int, side: Side) -> None:
@@ -42,19 +42,19 @@ class KnownAnswers:
         self.answers = pairs[:, 1].contiguous()
 
     @classmethod
-    def of_questions(cls, questions: Tensor, pieces: Iterable[Tensor], num_relations: int, side: Side) -> KnownAnswers:
-        """The index of the answers to some questions alone, however many triples are known.
+    def of_queries(cls, queries: Tensor, pieces: Iterable[Tensor], num_relations: int, side: Side) -> AnswerIndex:
+        """The index of the answers to some queries alone, however many triples are known.
 
         Args:
-            questions: triples, int64 (m, 3), whose queries will be looked up, and no others.
+            queries: triples, int64 (m, 3), whose queries will be looked up, and no others.
             pieces: known triples, some at a time, each int64 (n, 3).
             num_relations: R.
-            side: the side that is asked.
+            side: the target.
         """
-        asked = query_keys(questions, num_relations, side).unique()
+        keys = query_keys(queries, num_relations, side).unique()
         kept = array("q")  # and no list of tensors: between those that are freed, they would tear memory to shreds
-        for some in pieces if len(asked) else ():
-            kept.frombytes(some[among(asked, query_keys(some, num_relations, side))].numpy().tobytes())
+        for some in pieces if len(keys) else ():
+            kept.frombytes(some[among(keys, query_keys(some, num_relations, side))].numpy().tobytes())
         return cls(torch.from_numpy(np.asarray(kept)).view(-1, 3), num_relations, side)
 
     def keys(self, triples: Tensor) -> Tensor:
@@ -70,7 +70,7 @@ class KnownAnswers:
         slot = torch.searchsorted(self.query_keys, keys).clamp_max(len(self.query_keys) - 1)
         return slot, self.query_keys[slot] == keys
 
-    def to(self, device: torch.device) -> KnownAnswers:
+    def to(self, device: torch.device) -> AnswerIndex:
         """The index on another device, in place."""
         self.query_keys, self.starts, self.answers = (
             t.to(device) for t in (self.query_keys, self.starts, self.answers)
@@ -86,11 +86,11 @@ class KnownAnswers:
         Returns:
             rows and answers, both int64 (M,): answer ``answers[j]`` is known for the query of ``triples[rows[j]]``.
         """
-        slot, found = self.slots(triples)
+        slot, has_answers = self.slots(triples)
         if not len(self.query_keys):
             return slot.new_empty(0), slot.new_empty(0)
         start = self.starts[slot]
-        count = torch.where(found, self.starts[slot + 1] - start, 0)
+        count = torch.where(has_answers, self.starts[slot + 1] - start, 0)
         rows = torch.repeat_interleave(torch.arange(len(slot), device=slot.device), count)
         offset = torch.arange(len(rows), device=slot.device) - (count.cumsum(0) - count)[rows]
         return rows, self.answers[start[rows] + offset]

@@ -12,7 +12,7 @@ import torch
 
 from emugraph.data import convert, triple_files
 from emugraph.data.answer_index import PIECE, among
-from emugraph.data.label_index import Lookup
+from emugraph.data.label_index import LabelIndex
 from emugraph.data.label_store import Labels
 from emugraph.data.stored_triples import StoredRows
 from emugraph.data.vocabulary import SMALL, Vocabulary
@@ -37,7 +37,7 @@ _SORTED_WHOLE = 1 << 22
 class KnowledgeGraph:
     """Entities, relations and the triples (head, relation, tail) between them.
 
-    Splits of a run's folder stay in their file until all of one is asked for; :meth:`pieces` and :meth:`count` do not.
+    Splits of a run's folder stay in their file until all of one is read; :meth:`pieces` and :meth:`count` do not.
 
     Args:
         entities: the entities' labels.
@@ -246,9 +246,9 @@ class KnowledgeGraph:
         Raises:
             InputError: unknown, or a name that several entities share.
         """
-        found = self.entities.get(label)
-        if found is not None:
-            return found
+        entity = self.entities.get(label)
+        if entity is not None:
+            return entity
         named = self._by_name.all(label)
         if len(named) == 1:
             return named[0]
@@ -263,9 +263,9 @@ class KnowledgeGraph:
         return nearest(label, filter(None, names)) if len(names) <= SMALL else ""
 
     @cached_property
-    def _by_name(self) -> Lookup:
+    def _by_name(self) -> LabelIndex:
         names = self.entity_names or ()
-        return Lookup(names if isinstance(names, Labels) else Labels(names, "name"))
+        return LabelIndex(names if isinstance(names, Labels) else Labels(names, "name"))
 
     def display(self, entity: int) -> str:
         """An entity for a reader: its label, and its readable name where it has one."""
@@ -313,15 +313,15 @@ class KnowledgeGraph:
             if split not in self._sorted_keys:
                 self._sorted_keys[split] = self._keys(self.triples(split)).sort().values
             return among(self._sorted_keys[split], keys)
-        asked, places = keys.unique(return_inverse=True)
-        found = torch.zeros(len(asked), dtype=torch.bool)
+        distinct, places = keys.unique(return_inverse=True)
+        present = torch.zeros(len(distinct), dtype=torch.bool)
         for some in map(self._keys, self.pieces(split)):
-            found[torch.searchsorted(asked, some[among(asked, some)])] = True
-        return found[places]
+            present[torch.searchsorted(distinct, some[among(distinct, some)])] = True
+        return present[places]
 
     @cached_property
     def _sorted_keys(self) -> dict[str, torch.Tensor]:
-        """Those of splits that were asked for."""
+        """Those of splits that were read."""
         return {}
 
     def _keys(self, triples: torch.Tensor) -> torch.Tensor:
@@ -332,7 +332,7 @@ class KnowledgeGraph:
     if not TYPE_CHECKING:  # which would allow any name
 
         def __getattr__(self, name: str) -> torch.Tensor:
-            """A split that is in a file, when all of it is first asked for."""
+            """A split that is in a file, when all of it is first read."""
             stored = self.__dict__.get("_stored", {})
             if name not in stored:
                 raise AttributeError(f"a KnowledgeGraph has no {name!r}")

@@ -16,7 +16,7 @@ _hash: Callable[[bytes], int] = hash
 """Of bytes: Python keys it anew in each process, so that nobody can choose labels that it has in common."""
 
 
-class Lookup:
+class LabelIndex:
     """The places of texts, in 4.25 to 4.5 bytes a text besides the texts themselves.
 
     Places are ordered by buckets, 8 to 16 texts each by their hash. What a place leaves of 32 bits holds more of the
@@ -34,19 +34,19 @@ class Lookup:
         self._entries = np.empty(count, np.uint32)
         # Where each bucket's entries begin; one ahead of itself until they are filled in, which moves it on.
         self._bounds = np.zeros(buckets + 2, np.int32)
-        for found in self._blocks():
-            bucket, size = np.unique(found & self._mask, return_counts=True)
+        for hashes in self._blocks():
+            bucket, size = np.unique(hashes & self._mask, return_counts=True)
             self._bounds[bucket + 2] += size.astype(np.int32)
         np.cumsum(self._bounds, out=self._bounds)
         first = 0
-        for found in self._blocks():
-            order = np.argsort(found & self._mask, kind="stable")
-            found = found[order]
-            bucket, start, size = np.unique(found & self._mask, return_index=True, return_counts=True)
-            place = np.repeat(self._bounds[bucket + 1] - start, size) + np.arange(len(found))
-            self._entries[place] = self._more(found) << self._bits | (first + order)
+        for hashes in self._blocks():
+            order = np.argsort(hashes & self._mask, kind="stable")
+            hashes = hashes[order]
+            bucket, start, size = np.unique(hashes & self._mask, return_index=True, return_counts=True)
+            place = np.repeat(self._bounds[bucket + 1] - start, size) + np.arange(len(hashes))
+            self._entries[place] = self._more(hashes) << self._bits | (first + order)
             self._bounds[bucket + 1] += size.astype(np.int32)
-            first += len(found)
+            first += len(hashes)
 
     def _blocks(self) -> Iterator[NDArray[np.int64]]:
         """The hashes of the texts, in order, a block at a time."""

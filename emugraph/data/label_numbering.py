@@ -21,7 +21,7 @@ _TAG = np.uint64((1 << 31) - 1)
 _NUMBER = (1 << 32) - 1
 
 
-class Numbering:
+class LabelNumbering:
     """The number of each text; a new text gets the next one.
 
     Texts that have one are found by NumPy alone, in a hash table with open addressing: an object is made of a text when
@@ -65,9 +65,9 @@ class Numbering:
             first: dict[bytes, int] = {}
             spans = zip(starts[fresh].tolist(), ends[fresh].tolist(), strict=True)
             known = len(self)
-            given = [first.setdefault(text[start:end], known + len(first)) for start, end in spans]
-            numbers[fresh] = given
-            places = fresh[np.unique(given, return_index=True)[1]]
+            new_numbers = [first.setdefault(text[start:end], known + len(first)) for start, end in spans]
+            numbers[fresh] = new_numbers
+            places = fresh[np.unique(new_numbers, return_index=True)[1]]
             self._add(list(first), hashes[places])
         return numbers
 
@@ -94,9 +94,9 @@ class Numbering:
         while len(rows):
             entries = self._table[slots]
             alike = np.flatnonzero(entries >> 32 == tags[rows])
-            found = entries[alike] & _NUMBER
-            same = self._same(text, starts[rows[alike]], sizes[rows[alike]], found)
-            numbers[rows[alike[same]]] = found[same]
+            candidates = entries[alike] & _NUMBER
+            same = self._same(text, starts[rows[alike]], sizes[rows[alike]], candidates)
+            numbers[rows[alike[same]]] = candidates[same]
             open_ = entries != _FREE
             open_[alike[same]] = False
             rows, slots = rows[open_], slots[open_] + 1 & len(self._table) - 1
@@ -105,16 +105,16 @@ class Numbering:
     def _same(self, text: bytes, starts: Numbers, sizes: Numbers, numbers: Numbers) -> NDArray[np.bool_]:
         """Whether texts are those that have some numbers."""
         bounds = np.frombuffer(self._starts, np.int64)
-        theirs = bounds[numbers]
-        same = bounds[numbers + 1] - theirs == sizes
+        begins = bounds[numbers]
+        same = bounds[numbers + 1] - begins == sizes
         short = np.where(sizes > _LONG, 0, sizes)
         for begin in range(0, int(short.max(initial=0)), _WORD):
             rows = np.flatnonzero(same & (short > begin))
             left = sizes[rows] - begin
-            same[rows] = _words(text, starts[rows] + begin, left) == _words(self._blob, theirs[rows] + begin, left)
+            same[rows] = _words(text, starts[rows] + begin, left) == _words(self._blob, begins[rows] + begin, left)
         long = np.flatnonzero(same & (sizes > _LONG))
-        spans = zip(starts[long].tolist(), theirs[long].tolist(), sizes[long].tolist(), strict=True)
-        same[long] = [text[mine : mine + size] == self._blob[its : its + size] for mine, its, size in spans]
+        spans = zip(starts[long].tolist(), begins[long].tolist(), sizes[long].tolist(), strict=True)
+        same[long] = [text[at : at + size] == self._blob[label_at : label_at + size] for at, label_at, size in spans]
         return same
 
     def _add(self, texts: list[bytes], hashes: _Words) -> None:

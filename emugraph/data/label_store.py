@@ -30,7 +30,7 @@ class Labels(Sequence[Label]):
     """Texts in the order given, read-only; None where one is missing.
 
     They take their bytes as UTF-8 and 2 bytes each (3 where all together have 4 GiB or more): a byte after each, and
-    where every fourth begins. A text is made when it is asked for.
+    where every fourth begins. A text is made when it is read.
 
     Args:
         labels: any strings, the empty one included, or None.
@@ -86,16 +86,16 @@ class Labels(Sequence[Label]):
         """The first ``limit`` texts that contain a part that is not empty, upper and lower case of ASCII alike."""
         wanted, groups = part.encode("utf-8", "surrogatepass").lower(), len(self._starts) - 1
         step = max(1, BLOCK // _GROUP)
-        found: list[Label] = []
+        matches: list[Label] = []
         for group in range(0, groups, step):
             text = self._blob[self._starts[group] : self._starts[min(group + step, groups)]].lower()
             index, end, place = group * _GROUP, 0, text.find(wanted)
-            while place >= 0 and len(found) < limit:
+            while place >= 0 and len(matches) < limit:
                 index += text.count(_END, end, place)
-                found.append(self[index])
+                matches.append(self[index])
                 end = text.index(_END, place)
                 place = text.find(wanted, end)
-        return found
+        return matches
 
     @overload
     def __getitem__(self, index: int) -> Label: ...
@@ -126,7 +126,7 @@ class Labels(Sequence[Label]):
         if isinstance(other, Labels):
             return self._blob == other._blob
         if isinstance(other, list | tuple):
-            return len(self) == len(other) and all(mine == its for mine, its in zip(self, other, strict=True))
+            return len(self) == len(other) and all(left == right for left, right in zip(self, other, strict=True))
         return NotImplemented
 
     __hash__ = None  # type: ignore[assignment]

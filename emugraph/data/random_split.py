@@ -34,13 +34,13 @@ def parse_fractions(text: str) -> tuple[float, float, float]:
 def check_fractions(fractions: tuple[float, float, float]) -> None:
     """Raise InputError unless train is above 0, no share is below 0, and they sum to 1 (within 1e-6)."""
     train, valid, test = fractions
-    given = f"shares {train:g},{valid:g},{test:g} of train, valid and test"
+    shares = f"shares {train:g},{valid:g},{test:g} of train, valid and test"
     # Both conditions are such that NaN does not pass.
     if not (train > 0 and valid >= 0 and test >= 0):
-        raise InputError(f"{given}: train must be above 0, the others 0 or more; for example 0.8,0.1,0.1")
+        raise InputError(f"{shares}: train must be above 0, the others 0 or more; for example 0.8,0.1,0.1")
     total = math.fsum(fractions)
     if not abs(total - 1) <= 1e-6:
-        raise InputError(f"{given} sum to {total:g}; they must sum to 1, for example 0.8,0.1,0.1")
+        raise InputError(f"{shares} sum to {total:g}; they must sum to 1, for example 0.8,0.1,0.1")
 
 
 def split_rows(triples: Ids, fractions: tuple[float, float, float], seed: int) -> dict[str, Ids]:

@@ -1,4 +1,4 @@
-"""What a knowledge graph looks like in figures: the kinds of its relations and the degrees of its entities."""
+"""What a knowledge graph looks like in numbers: the kinds of its relations and the degrees of its entities."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ _WHOLE: dict[str, np.dtype[Any]] = {"I32": np.dtype("<i4"), "I64": np.dtype("<i8
 
 
 class StoredRows:
-    """The rows of a matrix in an open file, read when they are asked for, as int64. They are not mapped into memory: a
+    """The rows of a matrix in an open file, read on demand, as int64. They are not mapped into memory: a
     pass over all of them holds one piece at a time. The file may be deleted meanwhile.
 
     Args:
@@ -80,16 +80,16 @@ def stored_rows(path: Path) -> dict[str, StoredRows]:
             size = int.from_bytes(file.read(8), "little")
             header = json.loads(file.read(size))
             return {
-                name: _rows(path, file.fileno(), 8 + size, name, found)
-                for name, found in header.items()
+                name: _rows(path, file.fileno(), 8 + size, name, entry)
+                for name, entry in header.items()
                 if name != "__metadata__"
             }
     except (SafetensorError, OSError, ValueError) as error:
         raise EmugraphError(f"{path} is damaged: {error}") from error
 
 
-def _rows(path: Path, handle: int, start: int, name: str, found: dict[str, Any]) -> StoredRows:
-    shape, dtype = tuple(found["shape"]), _WHOLE.get(found["dtype"])
+def _rows(path: Path, handle: int, start: int, name: str, entry: dict[str, Any]) -> StoredRows:
+    shape, dtype = tuple(entry["shape"]), _WHOLE.get(entry["dtype"])
     if dtype is None or len(shape) != 2:
-        raise ValueError(f"{name} is {found['dtype']} {shape}, no matrix of whole numbers")
-    return StoredRows(path, handle, start + found["data_offsets"][0], shape, dtype)
+        raise ValueError(f"{name} is {entry['dtype']} {shape}, no matrix of whole numbers")
+    return StoredRows(path, handle, start + entry["data_offsets"][0], shape, dtype)

@@ -6,7 +6,7 @@ LF and CRLF end a line. A label is any string, the empty one included, and comes
 stripped or normalised. Empty lines are allowed at the end of a file and nowhere else.
 
 Labels become ids block by block, so that memory holds each triple as three integers and each label once: in a
-:class:`Numbering` while files are read, and afterwards in a :class:`Vocabulary`.
+:class:`LabelNumbering` while files are read, and afterwards in a :class:`Vocabulary`.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from emugraph.data.label_numbering import Numbering
+from emugraph.data.label_numbering import LabelNumbering
 from emugraph.data.random_split import Ids, check_fractions, parse_fractions, split_rows
 from emugraph.data.vocabulary import Vocabulary
 from emugraph.errors import InputError
@@ -160,22 +160,22 @@ def _find_split(folder: Path, split: str) -> Path:
         ) from error
     except OSError as error:
         raise InputError(f"cannot read the folder {folder}: {error.strerror}; check the path") from error
-    found = [f"{split}{suffix}{gz}" for suffix in _FORMATS for gz in ("", ".gz")]
-    found = [name for name in found if name in present]
-    if not found:
+    names = [f"{split}{suffix}{gz}" for suffix in _FORMATS for gz in ("", ".gz")]
+    names = [name for name in names if name in present]
+    if not names:
         wanted = ", ".join(split + suffix for suffix in _FORMATS)
         raise InputError(f"{folder} has no {split} file; looked for {wanted}, each also with .gz")
-    if len(found) > 1:
-        raise InputError(f"{folder} has more than one {split} file: {', '.join(found)}; leave only one there")
-    return folder / found[0]
+    if len(names) > 1:
+        raise InputError(f"{folder} has more than one {split} file: {', '.join(names)}; leave only one there")
+    return folder / names[0]
 
 
 class _Reader:
     """Reads files one after the other into common ids."""
 
     def __init__(self) -> None:
-        self.entities = Numbering()
-        self.relations = Numbering()
+        self.entities = LabelNumbering()
+        self.relations = LabelNumbering()
 
     def read(self, file: Path, format: str | None = None) -> Ids:
         """The ids of a file's triples, (n, 3)."""

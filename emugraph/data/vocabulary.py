@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from functools import cached_property
 from typing import Any
 
-from emugraph.data.label_index import Lookup
+from emugraph.data.label_index import LabelIndex
 from emugraph.data.label_store import Labels
 from emugraph.errors import InputError, nearest
 
@@ -41,15 +41,15 @@ class Vocabulary:
             raise InputError(f"the {kind} label {self[repeated]!r} occurs twice in the vocabulary")
 
     @cached_property
-    def _ids(self) -> dict[str, int] | Lookup:
+    def _ids(self) -> dict[str, int] | LabelIndex:
         if len(self) > SMALL:
-            return Lookup(self.labels)
+            return LabelIndex(self.labels)
         return {label: i for i, label in enumerate(self.labels)}
 
     def _repeated(self) -> int | None:
         """The first id whose label has a later one too, or None."""
         ids = self._ids
-        if isinstance(ids, Lookup):
+        if isinstance(ids, LabelIndex):
             return ids.repeated()
         if len(ids) == len(self):
             return None
@@ -57,10 +57,10 @@ class Vocabulary:
 
     def id(self, label: str) -> int:
         """The id of a label. Raises InputError, with the nearest labels, for one that is not known."""
-        found = self._ids.get(label)
-        if found is None:
+        id_ = self._ids.get(label)
+        if id_ is None:
             raise InputError(f"unknown {self.kind} {label!r}.{self.hint(label)}")
-        return found
+        return id_
 
     def hint(self, label: str) -> str:
         """The labels nearest to one that is not known, in words, or ""."""
@@ -72,7 +72,7 @@ class Vocabulary:
             return self.labels
         half = len(label) // 2
         parts = filter(None, (label[:half], label[half:]))
-        return {found for part in parts for found in self.labels.containing(part, _LOOK_ALIKES)}
+        return {alike for part in parts for alike in self.labels.containing(part, _LOOK_ALIKES)}
 
     def get(self, label: str) -> int | None:
         """The id of a label, or None."""

@@ -90,26 +90,26 @@ def start_from(model: Model, kg: KnowledgeGraph, tables: dict[str, Table]) -> di
     """
     counts = {}
     for part, own in tables_of(model, kg).items():
-        given = tables.get(part)
-        if given is None or (part == "relations" and given.rows.shape[1] != own.rows.shape[1]):
+        existing = tables.get(part)
+        if existing is None or (part == "relations" and existing.rows.shape[1] != own.rows.shape[1]):
             counts[part] = 0
             continue
-        if given.rows.shape[1] != own.rows.shape[1]:
+        if existing.rows.shape[1] != own.rows.shape[1]:
             raise InputError(
-                f"the embeddings are {given.rows.shape[1]} numbers wide, those of a {type(model).title} model of this "
-                f"dimension {own.rows.shape[1]}; choose another --dim or --model"
+                f"the embeddings are {existing.rows.shape[1]} numbers wide, those of a {type(model).title} model "
+                f"of this dimension {own.rows.shape[1]}; choose another --dim or --model"
             )
-        if not given.rows.isfinite().all():
+        if not existing.rows.isfinite().all():
             raise InputError("the embeddings hold numbers that are not finite")
-        places = {label: place for place, label in enumerate(given.labels)}
-        mine = [(row, places[label]) for row, label in enumerate(own.labels) if label in places]
-        if not mine and part == "entities":
+        places = {label: place for place, label in enumerate(existing.labels)}
+        shared = [(row, places[label]) for row, label in enumerate(own.labels) if label in places]
+        if not shared and part == "entities":
             raise InputError(f"none of the embeddings' labels is an entity of {kg.name}")
-        if mine:
-            to, source = torch.tensor(mine).unbind(dim=1)
+        if shared:
+            to, source = torch.tensor(shared).unbind(dim=1)
             table = getattr(model, part)
-            table[to.to(table.device)] = given.rows[source].to(table.device)
-        counts[part] = len(mine)
+            table[to.to(table.device)] = existing.rows[source].to(table.device)
+        counts[part] = len(shared)
     return counts
 
 

@@ -42,7 +42,7 @@ class Rankings:
     ranks: Tensor
 
     def by(self, what: str) -> list[dict[str, Any]]:
-        """Figures of all rankings and of each group of them.
+        """Metrics of all rankings and of each group of them.
 
         Args:
             what: "relation"; "side"; "category": the relation's kind, 1-1, 1-N, N-1 or N-N (see
@@ -61,30 +61,31 @@ class Rankings:
         if what not in BY:
             raise InputError(f"unknown groups {what!r}; known: {', '.join(BY)}.{nearest(what, BY)}")
         names, numbers = getattr(self, f"_by_{what}")()
-        rows = [self._figures("all", torch.ones_like(self.ranks, dtype=torch.bool))]
+        rows = [self._metrics("all", torch.ones_like(self.ranks, dtype=torch.bool))]
         for number, name in enumerate(names):
-            mine = numbers == number
-            if mine.any():
-                rows.append(self._figures(name, mine))
+            members = numbers == number
+            if members.any():
+                rows.append(self._metrics(name, members))
         return rows
 
-    def _figures(self, group: str, mine: Tensor) -> dict[str, Any]:
-        """Figures of the rankings (n, 2) that are marked."""
+    def _metrics(self, group: str, members: Tensor) -> dict[str, Any]:
+        """Metrics of the rankings (n, 2) that are marked."""
         inverse = self.ranks.reciprocal()
-        rows = mine.any(dim=1)
-        sums, counts = torch.where(mine, inverse, 0)[rows].sum(1), mine[rows].sum(1)
+        rows = members.any(dim=1)
+        sums, counts = torch.where(members, inverse, 0)[rows].sum(1), members[rows].sum(1)
         low, high = interval(sums.numpy(), counts.numpy())
         sides: dict[str, float | None] = {
-            side: inverse[mine[:, i], i].mean().item() if mine[:, i].any() else None for i, side in enumerate(SIDES)
+            side: inverse[chosen, i].mean().item() if (chosen := members[:, i]).any() else None
+            for i, side in enumerate(SIDES)
         }
         return {
             "group": group,
             "triples": int(rows.sum()),
-            "rankings": int(mine.sum()),
-            "mrr": inverse[mine].mean().item(),
+            "rankings": int(members.sum()),
+            "mrr": inverse[members].mean().item(),
             "low": low,
             "high": high,
-            **{f"hits@{k}": (self.ranks[mine] <= k).double().mean().item() for k in HITS},
+            **{f"hits@{k}": (self.ranks[members] <= k).double().mean().item() for k in HITS},
             **sides,
         }
 
@@ -125,8 +126,8 @@ def interval(
     if len(sums) < 2:
         return None, None
     ratio: Callable[..., Any] = lambda s, c, axis: s.sum(axis=axis) / c.sum(axis=axis)  # noqa: E731
-    found = stats.bootstrap(
+    limits = stats.bootstrap(
         (sums, counts), ratio, paired=True, vectorized=True, n_resamples=resamples, confidence_level=LEVEL,
         batch=max(1, 2**20 // len(sums)), method="percentile", rng=np.random.default_rng(seed),
     ).confidence_interval  # fmt: skip
-    return float(found.low), float(found.high)
+    return float(limits.low), float(limits.high)

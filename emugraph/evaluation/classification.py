@@ -37,18 +37,18 @@ def classify(
         raise InputError("scikit-learn is not installed; pip install 'emugraph[analysis]'") from error
     scores = torch.cat([positives, negatives]).numpy()
     true = np.arange(len(scores)) < len(positives)
-    figures = {
+    results = {
         "auc_pr": float(metrics.average_precision_score(true, scores)),
         "auc_roc": float(metrics.roc_auc_score(true, scores)),
         "positives": len(positives),
         "negatives": len(negatives),
     }
     if thresholds is not None:
-        theirs = [thresholds.get(r, thresholds[None]) for r in torch.cat(relations).tolist()]
-        guessed = scores >= np.array(theirs)
-        figures["accuracy"] = float(metrics.accuracy_score(true, guessed))
-        figures["f1"] = float(metrics.f1_score(true, guessed))
-    return figures
+        its_threshold = [thresholds.get(r, thresholds[None]) for r in torch.cat(relations).tolist()]
+        guessed = scores >= np.array(its_threshold)
+        results["accuracy"] = float(metrics.accuracy_score(true, guessed))
+        results["f1"] = float(metrics.f1_score(true, guessed))
+    return results
 
 
 def choose_thresholds(
@@ -67,11 +67,11 @@ def choose_thresholds(
     scores = torch.cat([positives, negatives])
     true = torch.arange(len(scores)) < len(positives)
     both = torch.cat(relations)
-    found: dict[int | None, float] = {None: _threshold(scores, true)}
+    thresholds: dict[int | None, float] = {None: _threshold(scores, true)}
     for relation in both.unique().tolist():
-        mine = both == relation
-        found[relation] = _threshold(scores[mine], true[mine])
-    return found
+        members = both == relation
+        thresholds[relation] = _threshold(scores[members], true[members])
+    return thresholds
 
 
 def _threshold(scores: Tensor, true: Tensor) -> float:

@@ -17,7 +17,7 @@ PERMUTATIONS = 4999
 
 
 def compare(first: Rankings, second: Rankings, *, changed: int = 10) -> dict[str, Any]:
-    """How the second's figures differ from the first's, on the same triples.
+    """How the second's metrics differ from the first's, on the same triples.
 
     Args:
         first: of one model.
@@ -42,22 +42,22 @@ def compare(first: Rankings, second: Rankings, *, changed: int = 10) -> dict[str
         raise InputError("the two are of different triples or graphs; only rankings of the same can be compared")
     values = {"mrr": (first.ranks.reciprocal(), second.ranks.reciprocal())}
     values |= {f"hits@{k}": ((first.ranks <= k).double(), (second.ranks <= k).double()) for k in HITS}
-    figures: dict[str, Any] = {"triples": len(first.triples)}
-    figures |= {name: _difference(*pair) for name, pair in values.items()}
-    figures["better"], figures["worse"] = (
+    metrics: dict[str, Any] = {"triples": len(first.triples)}
+    metrics |= {name: _difference(*pair) for name, pair in values.items()}
+    metrics["better"], metrics["worse"] = (
         int((first.ranks > second.ranks).sum()),
         int((first.ranks < second.ranks).sum()),
     )
-    figures["equal"] = first.ranks.numel() - figures["better"] - figures["worse"]
+    metrics["equal"] = first.ranks.numel() - metrics["better"] - metrics["worse"]
     gain = values["mrr"][1] - values["mrr"][0]  # (n, 2)
     most = torch.argsort(gain.abs().flatten(), descending=True, stable=True)[:changed]
-    figures["changed"] = [
+    metrics["changed"] = [
         dict(zip(("head", "relation", "tail"), first.triples[place // 2].tolist(), strict=True))
         | {"side": SIDES[place % 2], "first": _rank(first, place), "second": _rank(second, place)}
         for place in most.tolist()
         if gain.flatten()[place] != 0
     ]
-    return figures
+    return metrics
 
 
 def _rank(rankings: Rankings, place: int) -> float:
@@ -65,11 +65,11 @@ def _rank(rankings: Rankings, place: int) -> float:
 
 
 def _difference(first: Tensor, second: Tensor) -> dict[str, float | None]:
-    """Figures (n, 2) against others, triple by triple."""
+    """Metrics (n, 2) against others, triple by triple."""
     a, b = first.mean(1).numpy(), second.mean(1).numpy()
     low, high = interval(b - a, np.ones(len(a)))
-    found: dict[str, float | None] = {"first": float(a.mean()), "second": float(b.mean())}
-    return found | {"difference": float((b - a).mean()), "low": low, "high": high, "p_value": _p_value(a, b)}
+    means: dict[str, float | None] = {"first": float(a.mean()), "second": float(b.mean())}
+    return means | {"difference": float((b - a).mean()), "low": low, "high": high, "p_value": _p_value(a, b)}
 
 
 def _p_value(a: np.ndarray, b: np.ndarray) -> float | None:

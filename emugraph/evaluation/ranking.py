@@ -1,7 +1,7 @@
 """Filtered ranking: how high a model puts the true answer among all entities.
 
-For each triple the tail is asked for and then the head. Every entity is a candidate; other answers that are known to
-be true are left out (filtered), unless raw figures are wanted. Where candidates score exactly as the true answer does,
+For each triple the tail is the target and then the head. Every entity is a candidate; other answers that are known to
+be true are left out (filtered), unless raw metrics are wanted. Where candidates score exactly as the true answer does,
 the rank is the mean of the best and the worst that they allow, so that a model that scores everything alike gets the
 rank (N + 1) / 2 and not 1. A score that is not a number never helps: the true answer with such a score ranks last.
 """
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from emugraph.data.answer_index import KnownAnswers, query_keys
+from emugraph.data.answer_index import AnswerIndex, query_keys
 from emugraph.errors import InputError
 from emugraph.kernels import count_better
 from emugraph.models.base import Model
@@ -31,8 +31,8 @@ SCORE_BYTES = 32 * 2**20
 """The block of scores that is in memory at one time; also the one bound that makes memory independent of N."""
 
 _FEWEST = 64
-"""Questions that are asked of all entities at one time; of more entities than allow so many, a part is asked at a
-time, since the whole table is read for each block of questions."""
+"""Queries that are scored with all entities at one time. Where there are too many entities for that, a part of them is
+scored at a time, since the whole table is read for each block of queries."""
 
 _PART = 8192
 """Entities of such a part at most: larger blocks of scores come from the system anew each time, which takes longer than
@@ -57,7 +57,7 @@ def score_blocks(model: Model, kg: KnowledgeGraph, triples: Tensor, side: Side) 
         model: the score function.
         kg: the graph that it was trained on.
         triples: int64 (n, 3); what stands at the side itself is not looked at.
-        side: the side that is asked.
+        side: the target.
 
     Yields:
         the triples of a block (b, 3) on the model's device, and scores (b, N) that the caller may write to.
@@ -69,7 +69,7 @@ def score_blocks(model: Model, kg: KnowledgeGraph, triples: Tensor, side: Side) 
     triples = kg.checked(triples)
     block = max(1, SCORE_BYTES // (4 * max(1, len(model.entities))))
     for batch in triples.to(model.entities.device).split(block):
-        query = model.ask(batch[:, 0 if side == "tail" else 2], batch[:, 1], side)
+        query = model.embed_queries(batch[:, 0 if side == "tail" else 2], batch[:, 1], side)
         yield batch, model.score(query, model.entities)
 
 
@@ -97,14 +97,14 @@ class Evaluator:
     def __init__(self, kg: KnowledgeGraph, device: torch.device | str = "cpu") -> None:
         self.kg = kg
         self.device = torch.device(device)
-        self._known: dict[Side, tuple[Tensor, KnownAnswers]] = {}
-        """The triples that were ranked last, and the known answers of their questions."""
+        self._known: dict[Side, tuple[Tensor, AnswerIndex]] = {}
+        """The triples that were ranked last, and the known answers of their queries."""
 
-    def known(self, triples: Tensor, side: Side) -> KnownAnswers:
-        """The known answers of the questions of some triples, and of no others; kept for the next time."""
+    def known(self, triples: Tensor, side: Side) -> AnswerIndex:
+        """The known answers of the queries of some triples, and of no others; kept for the next time."""
         if side not in self._known or self._known[side][0] is not triples:
             every = chain.from_iterable(map(self.kg.pieces, SPLITS))
-            known = KnownAnswers.of_questions(triples, every, self.kg.num_relations, side)
+            known = AnswerIndex.of_queries(triples, every, self.kg.num_relations, side)
             self._known[side] = triples, known.to(self.device)
         return self._known[side][1]
 
@@ -123,7 +123,7 @@ class Evaluator:
         Args:
             model: the score function, on this evaluator's device.
             triples: int64 (n, 3).
-            side: the side that is asked.
+            side: the target.
             filtered: leave out other answers known to be true.
             advance: called with the number of triples done since the last call.
 
@@ -135,18 +135,18 @@ class Evaluator:
         known = self.known(triples, side) if filtered else None
         checked = checked.to(model.entities.device)
         answers = checked[:, 2 if side == "tail" else 0]
-        questions = query_keys(checked, self.kg.num_relations, side)
+        queries = query_keys(checked, self.kg.num_relations, side)
         num_entities = len(model.entities)
         block = SCORE_BYTES // (4 * max(1, num_entities))
         if block >= _FEWEST:
-            part, order = num_entities, torch.argsort(questions, stable=True)  # the same question once, if it can be
+            part, order = num_entities, torch.argsort(queries, stable=True)  # the same query once, if it can be
         else:  # triples whose answers are in one part of the entities, side by side
             block, part = 4 * _FEWEST, min(_PART, max(1, SCORE_BYTES // (16 * _FEWEST)))
             order = torch.argsort(answers, stable=True)
         parts = model.entities.split(part)
         optimistic, pessimistic = torch.empty_like(answers), torch.empty_like(answers)
         for rows in order.split(block):
-            counted = _Counted(model, checked[rows], questions[rows], answers[rows], side, parts, known)
+            counted = _Counted(model, checked[rows], queries[rows], answers[rows], side, parts, known)
             worst = counted.candidates - counted.less
             optimistic[rows] = torch.where(counted.true.isnan(), worst, 1 + counted.greater)
             pessimistic[rows] = worst
@@ -163,13 +163,13 @@ class Evaluator:
         ties: bool = False,
         advance: Callable[[int], None] | None = None,
     ) -> dict[str, Any]:
-        """The figures of a split, both sides together and each alone.
+        """The metrics of a split, both sides together and each alone.
 
         Args:
             model: the score function.
             split: "train", "valid" or "test", or triples of your own, int64 (n, 3).
-            filtered: leave out other answers known to be true; False gives the raw figures.
-            ties: add ``optimistic`` and ``pessimistic``, the figures with ties broken for and against the model.
+            filtered: leave out other answers known to be true; False gives the raw metrics.
+            ties: add ``optimistic`` and ``pessimistic``, the metrics with ties broken for and against the model.
             advance: called with the number of rankings done since the last call; there are 2n.
 
         Returns:
@@ -184,12 +184,12 @@ class Evaluator:
             what = f"the {split} split" if isinstance(split, str) else "the set of triples"
             raise InputError(f"{what} of {self.kg.name} is empty; there is nothing to rank")
         ranks = {s: self.ranks(model, triples, s, filtered=filtered, advance=advance) for s in SIDES}
-        figures: dict[str, Any] = summarize(torch.cat([ranks[s].realistic for s in SIDES]))
-        figures |= {side: summarize(ranks[side].realistic) for side in sorted(SIDES)}
+        metrics: dict[str, Any] = summarize(torch.cat([ranks[s].realistic for s in SIDES]))
+        metrics |= {side: summarize(ranks[side].realistic) for side in sorted(SIDES)}
         if ties:
             for policy in ("optimistic", "pessimistic"):
-                figures[policy] = summarize(torch.cat([getattr(ranks[s], policy) for s in SIDES]))
-        return figures | {"triples": len(triples), "filtered": filtered}
+                metrics[policy] = summarize(torch.cat([getattr(ranks[s], policy) for s in SIDES]))
+        return metrics | {"triples": len(triples), "filtered": filtered}
 
 
 class _Counted:
@@ -198,9 +198,9 @@ class _Counted:
     Args:
         model: the score function.
         triples: (b, 3).
-        questions: their keys (b,), of :func:`query_keys`.
+        queries: their keys (b,), of :func:`query_keys`.
         answers: their true answers (b,).
-        side: the side that is asked.
+        side: the target.
         parts: the rows of all entities, in pieces.
         known: what is left out; None for nothing.
 
@@ -214,23 +214,23 @@ class _Counted:
         self,
         model: Model,
         triples: Tensor,
-        questions: Tensor,
+        queries: Tensor,
         answers: Tensor,
         side: Side,
         parts: tuple[Tensor, ...],
-        known: KnownAnswers | None,
+        known: AnswerIndex | None,
     ) -> None:
-        # Each question is asked once, however many triples answer it.
-        asked, of = questions.unique(return_inverse=True)  # (u,), (b,)
-        query = model.ask(asked // model.num_relations, asked % model.num_relations, side)
+        # Each query is scored once, however many triples answer it.
+        distinct, of = queries.unique(return_inverse=True)  # (u,), (b,)
+        query = model.embed_queries(distinct // model.num_relations, distinct % model.num_relations, side)
         size = len(parts[0])
         # Taken from the same products as their rivals' scores, so that rounding cannot make or break a tie.
         self.true = query.new_empty(len(triples))
         scores = query.new_empty(0)
         for part in (answers // size).unique().tolist():
             scores = model.score(query, parts[part])  # (u, part)
-            mine = (answers // size == part).nonzero()[:, 0]
-            self.true[mine] = scores[of[mine], answers[mine] - part * size]
+            members = (answers // size == part).nonzero()[:, 0]
+            self.true[members] = scores[of[members], answers[members] - part * size]
         self.greater, self.less = torch.zeros_like(answers), torch.zeros_like(answers)
         self.candidates = torch.full_like(answers, sum(map(len, parts)))
         rows, others = known.of(triples) if known is not None else (answers[:0], answers[:0])
@@ -246,9 +246,9 @@ class _Counted:
             if len(parts) > 1:
                 inside = others // size == number
                 here = rows[inside], others[inside] - number * size
-            theirs, own = scores[of[here[0]], here[1]], self.true[here[0]]
-            self._take_away(self.greater, here[0], theirs > own)
-            self._take_away(self.less, here[0], theirs < own)
+            known_scores, own = scores[of[here[0]], here[1]], self.true[here[0]]
+            self._take_away(self.greater, here[0], known_scores > own)
+            self._take_away(self.less, here[0], known_scores < own)
 
     @staticmethod
     def _take_away(count: Tensor, rows: Tensor, left_out: Tensor) -> None:
@@ -278,5 +278,5 @@ def evaluate(
 def summarize(ranks: Tensor) -> dict[str, float]:
     """MRR, mean rank and Hits@k of ranks (n,)."""
     ranks = ranks.double()
-    figures = {"mrr": ranks.reciprocal().mean().item(), "mean_rank": ranks.mean().item()}
-    return figures | {f"hits@{k}": (ranks <= k).double().mean().item() for k in HITS}
+    metrics = {"mrr": ranks.reciprocal().mean().item(), "mean_rank": ranks.mean().item()}
+    return metrics | {f"hits@{k}": (ranks <= k).double().mean().item() for k in HITS}

@@ -21,8 +21,8 @@ _SECONDS_UNTIL_LEFT_OVER = 24 * 3600
 
 def cache_root() -> Path:
     """Where downloads, neighbourhoods and kernels are kept: $EMUGRAPH_CACHE, or emugraph in the user's cache."""
-    given = os.environ.get("EMUGRAPH_CACHE")
-    return Path(given).expanduser() if given else platformdirs.user_cache_path("emugraph")
+    value = os.environ.get("EMUGRAPH_CACHE")
+    return Path(value).expanduser() if value else platformdirs.user_cache_path("emugraph")
 
 
 @contextmanager

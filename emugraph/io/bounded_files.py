@@ -31,12 +31,12 @@ def read_bounded(path: Path, largest: int | None) -> bytes:
 def open_bounded(path: Path, largest: int | None) -> Iterator[BinaryIO]:
     """A file to be read. Raises EmugraphError if it cannot be, or has more bytes than ``largest``."""
     try:
-        # Without waiting, should it be a pipe; and all is asked of the open file, since the name may change its file.
+        # Without waiting, should it be a pipe; and all checks are of the open file, since the name may change its file.
         with open(os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)), "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
+            status = os.fstat(file.fileno())
+            if not stat.S_ISREG(status.st_mode):
                 raise EmugraphError(f"cannot read {path}: it is not a file")
-            if largest is not None and found.st_size > largest:
+            if largest is not None and status.st_size > largest:
                 raise EmugraphError(
                     f"{path} is damaged: it is larger than the {format_bytes(largest)} that it may have"
                 )

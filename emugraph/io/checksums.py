@@ -80,9 +80,9 @@ class Sums(BaseModel):
             for digest in digests.values():
                 digest.update(chunk)
         for algorithm, digest in digests.items():
-            expected, found = getattr(self, algorithm), digest.hexdigest()
-            if expected != found:
-                raise _mismatch(path, algorithm, expected, found)
+            expected, actual = getattr(self, algorithm), digest.hexdigest()
+            if expected != actual:
+                raise _mismatch(path, algorithm, expected, actual)
 
 
 def _chunks(stream: BinaryIO) -> Iterator[bytes]:
@@ -95,7 +95,7 @@ def _new(algorithm: str, size: int) -> hashlib._Hash:
     return hashlib.new(algorithm, usedforsecurity=False)
 
 
-def _mismatch(path: Path, what: str, expected: str, found: str) -> EmugraphError:
+def _mismatch(path: Path, what: str, expected: str, actual: str) -> EmugraphError:
     return EmugraphError(
-        f"{path} is not the file that is meant: expected {what} {expected}, found {found}; copy or download it again"
+        f"{path} is not the file that is meant: expected {what} {expected}, found {actual}; copy or download it again"
     )

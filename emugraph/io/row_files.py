@@ -18,10 +18,10 @@ def table_format(path: Path) -> str:
     """The format that a file's name stands for. Raises InputError if it stands for none, or its library is missing."""
     if path.suffix.lower() not in FORMATS:
         raise InputError(f"the name of {path} does not say its format; end it in {', '.join(FORMATS)}")
-    found = FORMATS[path.suffix.lower()]
-    if found == "parquet":
+    form = FORMATS[path.suffix.lower()]
+    if form == "parquet":
         pyarrow()
-    return found
+    return form
 
 
 def write_table(path: Path, rows: Iterable[tuple[Any, ...]], kind: type[tuple[Any, ...]]) -> None:

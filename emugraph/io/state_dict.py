@@ -36,18 +36,18 @@ def taken_over() -> Iterator[None]:
         raise ValueError(str(error)) from error
 
 
-def same_shape(found: Any, expected: Tensor, what: str) -> Tensor:
+def same_shape(value: Any, expected: Tensor, what: str) -> Tensor:
     """``found``, if it is a tensor of the shape and kind of numbers of ``expected``; else ValueError names ``what``."""
-    if isinstance(found, Tensor) and found.shape == expected.shape and found.dtype == expected.dtype:
-        return found
-    shape = f"{tuple(found.shape)} {found.dtype}" if isinstance(found, Tensor) else repr(found)
+    if isinstance(value, Tensor) and value.shape == expected.shape and value.dtype == expected.dtype:
+        return value
+    shape = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else repr(value)
     raise ValueError(f"{what} is {shape}, not {tuple(expected.shape)} {expected.dtype}")
 
 
-def ids_below(bound: int, found: Any, what: str) -> Tensor:
+def ids_below(bound: int, value: Any, what: str) -> Tensor:
     """``found``, if it is a tensor of whole numbers in 0..bound - 1; else ValueError names ``what``."""
-    if not isinstance(found, Tensor) or found.is_floating_point() or found.is_complex():
-        raise ValueError(f"{what} is {found!r:.50}, not a tensor of ids")
-    if found.numel() and not 0 <= int(found.min()) <= int(found.max()) < bound:
+    if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex():
+        raise ValueError(f"{what} is {value!r:.50}, not a tensor of ids")
+    if value.numel() and not 0 <= int(value.min()) <= int(value.max()) < bound:
         raise ValueError(f"{what} has ids outside 0..{bound - 1}")
-    return found
+    return value

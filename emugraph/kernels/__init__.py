@@ -51,7 +51,7 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
         kind: one of ``KINDS``.
 
     Returns:
-        Scores ``(B, K)``, differentiable (once) by ``q`` and ``e``. Where no gradient is asked for, those of ``"dot"``
+        Scores ``(B, K)``, differentiable (once) by ``q`` and ``e``. Where no gradient is needed, those of ``"dot"``
         follow ``torch.set_float32_matmul_precision``: with "medium", factors are rounded to bfloat16 on a CPU that
         multiplies such numbers (AVX512-BF16); sums stay float32.
 
@@ -63,7 +63,7 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
 
 
 def pairwise_masked(
-    q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, *, run: int = 1
+    q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, *, mask_group: int = 1
 ) -> tuple[Tensor, Tensor]:
     """Scores of all queries with all candidates, plain and mutated (Eq. 2), in one pass over the candidates.
 
@@ -75,9 +75,10 @@ def pairwise_masked(
         q: queries ``(B, w)``.
         e: candidates ``(K, w)``, shared by all queries.
         positive: the true entity of each query ``(B, w)``.
-        mask: ``(ceil(K / run), u)``, bool or uint8 (0 or 1), or what :func:`pack_mask` makes of them.
+        mask: ``(ceil(K / mask_group), u)``, bool or uint8 (0 or 1), or what :func:`pack_mask` makes of them.
         kind: one of ``KINDS``.
-        run: how many candidates in turn share a mask: with 16 or a multiple, mutated scores cost next to nothing.
+        mask_group: how many consecutive candidates share a mask: with 16 or a multiple, mutated scores cost
+            next to nothing.
 
     Returns:
         ``(plain, mutated)``, each ``(B, K)``, differentiable (once) by ``q``, ``e`` and ``positive``. One that is left
@@ -87,10 +88,10 @@ def pairwise_masked(
         InputError: shapes or the kind's name do not fit.
     """
     units = check(kind, q, e)
-    if run < 1:
-        raise InputError(f"run is {run}; a mask serves one candidate at least")
-    check_masked(q, positive, mask, [(-(-len(e) // run), mask_width(mask, units))])
-    return form(q, e, positive).pairwise_masked(q, e, positive, mask, kind, run)
+    if mask_group < 1:
+        raise InputError(f"mask_group is {mask_group}; a mask serves one candidate at least")
+    check_masked(q, positive, mask, [(-(-len(e) // mask_group), mask_width(mask, units))])
+    return form(q, e, positive).pairwise_masked(q, e, positive, mask, kind, mask_group)
 
 
 def pairwise_mixed(q: Tensor, e: Tensor, positive: Tensor, weight: Tensor, kind: str) -> tuple[Tensor, Tensor]:

@@ -154,8 +154,8 @@ def _recipes(version: str) -> Iterator[Recipe]:
 def _torch_openmp() -> Path | None:
     """The OpenMP runtime that torch brings and has loaded."""
     package = Path(torch.__file__).parent
-    found = [*package.glob("lib/libgomp*.so*"), *package.parent.glob("torch.libs/libgomp*.so*")]
-    return min(found, default=None)
+    libraries = [*package.glob("lib/libgomp*.so*"), *package.parent.glob("torch.libs/libgomp*.so*")]
+    return min(libraries, default=None)
 
 
 def _key(compiler: list[str], version: str, recipe: Recipe) -> str:

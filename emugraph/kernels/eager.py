@@ -1,7 +1,7 @@
 """The kernels in plain PyTorch: for CUDA, for float64, and where there is no C++ compiler.
 
 Each public function of :mod:`emugraph.kernels` has its twin here, with the same arguments and the same results. What
-is larger than ``CHUNK`` elements is done in pieces when no gradient is asked for; a gradient keeps all pieces anyway.
+is larger than ``CHUNK`` elements is done in pieces when no gradient is needed; a gradient keeps all pieces anyway.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class _Modulus(torch.autograd.Function):
         return scaled * real, scaled * imaginary
 
 
-def outer(total: Tensor, kind: str) -> Tensor:
+def link(total: Tensor, kind: str) -> Tensor:
     """The score for a sum of components: minus the sum, or minus its root, whose gradient at zero is zero here."""
     if kind == "dot":
         return total
@@ -66,7 +66,7 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
         return -torch.cdist(q, e, p=2.0, compute_mode="donot_use_mm_for_euclid_dist")
 
     def block(queries: slice, candidates: slice) -> Tensor:
-        return outer(components(q[queries, None], e[candidates], kind).sum(-1), kind)
+        return link(components(q[queries, None], e[candidates], kind).sum(-1), kind)
 
     whole = needs_gradient(q, e)
     columns = slices(len(e), q.shape[1], whole)
@@ -74,9 +74,11 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
     return torch.cat([torch.cat([block(b, k) for k in columns], dim=1) for b in rows])
 
 
-def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, run: int) -> tuple[Tensor, Tensor]:
+def pairwise_masked(
+    q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, mask_group: int
+) -> tuple[Tensor, Tensor]:
     phi_positive = components(q, positive, kind)  # (B, u)
-    mask = floats(spread_masks(mask, run, len(e)), phi_positive)
+    mask = floats(spread_masks(mask, mask_group, len(e)), phi_positive)
     taken = phi_positive @ mask.T  # (B, K)
     if kind == "dot":
         return q @ e.T, taken + q @ (e * (1 - mask)).T
@@ -84,7 +86,7 @@ def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: 
     def block(queries: slice) -> tuple[Tensor, Tensor]:
         phi = components(q[queries, None], e, kind)  # (b, K, u)
         kept = torch.einsum("bku,ku->bk", phi, 1 - mask)
-        return outer(phi.sum(-1), kind), outer(taken[queries] + kept, kind)
+        return link(phi.sum(-1), kind), link(taken[queries] + kept, kind)
 
     pieces = [block(b) for b in slices(len(q), e.numel(), needs_gradient(q, e, positive))]
     plain, mutated = zip(*pieces, strict=True)
@@ -94,7 +96,7 @@ def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: 
 def pairwise_mixed(q: Tensor, e: Tensor, positive: Tensor, weight: Tensor, kind: str) -> tuple[Tensor, Tensor]:
     def block(queries: slice) -> Tensor:
         mixed = torch.lerp(positive[queries, None], e, weight[:, None])  # (b, K, w)
-        return outer(components(q[queries, None], mixed, kind).sum(-1), kind)
+        return link(components(q[queries, None], mixed, kind).sum(-1), kind)
 
     pieces = [block(b) for b in slices(len(q), e.numel(), needs_gradient(q, e, positive))]
     return pairwise(q, e, kind), torch.cat(pieces)
@@ -106,7 +108,7 @@ def gathered(q: Tensor, table: Tensor, index: Tensor, kind: str) -> Tensor:
 
     def block(queries: slice) -> Tensor:
         phi = components(q[queries, None], table[index[queries]], kind)  # (b, K, u)
-        return outer(phi.sum(-1), kind)
+        return link(phi.sum(-1), kind)
 
     return torch.cat([block(b) for b in slices(len(q), index.shape[1] * q.shape[1], needs_gradient(q, table))])
 
@@ -121,7 +123,7 @@ def gathered_masked(
         phi = components(q[queries, None], table[index[queries]], kind)  # (b, K, u)
         share = mask[queries] if mask.dim() == 3 else mask
         mixed = share * phi_positive[queries, None] + (1 - share) * phi
-        return outer(phi.sum(-1), kind), outer(mixed.sum(-1), kind)
+        return link(phi.sum(-1), kind), link(mixed.sum(-1), kind)
 
     whole = needs_gradient(q, table, positive)
     plain, mutated = zip(*[block(b) for b in slices(len(q), index.shape[1] * q.shape[1], whole)], strict=True)
@@ -136,9 +138,9 @@ def pack_mask(mask: Tensor) -> Tensor:
     return (bits.unflatten(-1, (words, 64)) << torch.arange(64, device=mask.device)).sum(-1)
 
 
-def spread_masks(mask: Tensor, run: int, count: int) -> Tensor:
-    """Masks ``(..., K, u)`` for each of K candidates, from ``(..., K / run, u)`` that serve ``run`` of them in turn."""
-    return mask if run == 1 else mask.repeat_interleave(min(run, count), dim=-2)[..., :count, :]
+def spread_masks(mask: Tensor, mask_group: int, count: int) -> Tensor:
+    """Masks ``(..., K, u)`` of K candidates from ``(..., K / mask_group, u)``, each for consecutive candidates."""
+    return mask if mask_group == 1 else mask.repeat_interleave(min(mask_group, count), dim=-2)[..., :count, :]
 
 
 def floats(mask: Tensor, phi: Tensor) -> Tensor:

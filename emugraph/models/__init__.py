@@ -26,10 +26,10 @@ MODELS: dict[str, type[Model]] = {model.name: model for model in (TransE, TransE
 
 def model_class(name: str) -> type[Model]:
     """The model of that name, whatever its case. Raises InputError, with the known names, if there is none."""
-    found = MODELS.get(name.lower())
-    if found is None:
+    model = MODELS.get(name.lower())
+    if model is None:
         raise InputError(f"unknown model {name!r}.{nearest(name, MODELS)} Known: {', '.join(MODELS)}")
-    return found
+    return model
 
 
 __getattr__ = names_of(__name__)

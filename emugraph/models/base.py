@@ -1,10 +1,10 @@
 """The contract of a score function.
 
-Every score here is, up to an outer function, a sum over components of a query and a candidate::
+Every score here is, up to an link function, a sum over components of a query and a candidate::
 
-    score(q, e) = outer(sum_i phi(q_i, e_i))
+    score(q, e) = link(sum_i phi(q_i, e_i))
 
-The query is made of what is known, an entity and a relation; the candidate stands for what is asked, the tail or the
+The query is made of what is known, an entity and a relation; the candidate stands for the target, the tail or the
 head. A sum over components is what lets embedding mutation split a mutated candidate's score exactly, and it is all
 that training, ranking and prediction ask of a model.
 """
@@ -13,12 +13,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from emugraph._renamed import warn
 from emugraph.kernels import spread_masks
 from emugraph.types import Side
 
@@ -43,7 +44,7 @@ class Model(nn.Module, ABC):
         num_relations: R.
         dim: d, real numbers, or complex ones for ComplEx and RotatE.
         init_scale: entity embeddings start uniform in +-init_scale; None for the model's own default.
-        reciprocal: give every relation a second row for questions about the head, which are then put as questions
+        reciprocal: give every relation a second row for queries about the head, which are then put as queries
             about the tail of the inverse relation (Lacroix et al., "Canonical Tensor Decomposition for Knowledge Base
             Completion", ICML 2018). The inverse of relation r has the row R + r.
         generator: the random numbers of the start; None for a fixed seed.
@@ -117,27 +118,32 @@ class Model(nn.Module, ABC):
         init_uniform(self.relations, scale, generator)
 
     def directed(self, relations: Tensor, side: Side) -> tuple[Tensor, Side]:
-        """How a question is put: the rows of the relation table that it uses, and the side for :meth:`query`.
+        """How a query is put: the rows of the relation table that it uses, and the side for :meth:`query`.
 
-        That is what is given, but for a model with reciprocal relations, which is never asked for the head.
+        That is what is given, but for a model with reciprocal relations, whose target is never the head.
         """
         if self.reciprocal and side == "head":
             return relations + self.num_relations, "tail"
         return relations, side
 
-    def ask(self, entities: Tensor, relations: Tensor, side: Side) -> Tensor:
-        """Queries (B, w) for the ids of known entities (B,) and of relations (B,), with ``side`` asked."""
+    def embed_queries(self, entities: Tensor, relations: Tensor, side: Side) -> Tensor:
+        """Queries (B, w) for the ids of known entities (B,) and of relations (B,), whose target is the ``side``."""
         rows, side = self.directed(relations, side)
         return self.query(self.entity_rows(entities), self.relation_rows(rows), side)
 
+    def ask(self, entities: Tensor, relations: Tensor, side: Side) -> Tensor:
+        """The old name of :meth:`embed_queries`."""
+        warn("Model.ask", "Model.embed_queries")
+        return self.embed_queries(entities, relations, side)
+
     @abstractmethod
     def query(self, entity: Tensor, relation: Tensor, side: Side) -> Tensor:
-        """What is asked, as a vector that candidates are compared with.
+        """The query as a vector that candidates are compared with.
 
         Args:
-            entity: embeddings of the known entities, (..., w): the head when the tail is asked, else the tail.
+            entity: embeddings of the known entities, (..., w): the head where the tail is the target, else the tail.
             relation: embeddings of the relations, (..., w').
-            side: the side that is asked, "tail" or "head".
+            side: the target, "tail" or "head".
 
         Returns:
             queries, (..., w).
@@ -147,19 +153,30 @@ class Model(nn.Module, ABC):
     def components(self, query: Tensor, candidate: Tensor) -> Tensor:
         """phi: the terms of the sum, (..., u), for queries and candidates (..., w) that broadcast."""
 
-    def outer(self, total: Tensor) -> Tensor:
+    def link(self, total: Tensor) -> Tensor:
         """The monotone function around the sum; the identity unless a model says otherwise."""
         return total
 
+    def outer(self, total: Tensor) -> Tensor:
+        """The old name of :meth:`link`."""
+        warn("Model.outer", "Model.link")
+        return self.link(total)
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        if "outer" in vars(cls):
+            warn(f"{cls.__name__}.outer", "link")
+            cls.link = cls.outer  # type: ignore[method-assign]
+
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:
         """Scores of all pairs, (B, K), of queries (B, w) and candidates (K, w)."""
-        return self.outer(self.components(query.unsqueeze(1), candidate).sum(-1))
+        return self.link(self.components(query.unsqueeze(1), candidate).sum(-1))
 
     def score_each(self, query: Tensor, candidate: Tensor) -> Tensor:
         """Scores (B, ...) of each query (B, w) with candidates of its own (B, ..., w)."""
         extra = candidate.ndim - query.ndim
         query = query.reshape(query.shape[0], *([1] * extra), query.shape[-1])
-        return self.outer(self.components(query, candidate).sum(-1))
+        return self.link(self.components(query, candidate).sum(-1))
 
     def score_negatives(self, query: Tensor, candidate: Tensor, index: Tensor | None = None) -> Tensor:
         """Scores (B, K) of queries (B, w) with their candidates.
@@ -180,7 +197,7 @@ class Model(nn.Module, ABC):
         positive: Tensor,
         candidate: Tensor,
         mask: Tensor,
-        run: int = 1,
+        mask_group: int = 1,
         index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Scores of candidates as they are, and with the masked components taken from each query's positive.
@@ -191,20 +208,20 @@ class Model(nn.Module, ABC):
             query: (B, w).
             positive: embeddings of the true answers, (B, w).
             candidate: (K, w) shared by all queries, (B, K, w) for each, or with ``index`` a table (T, w).
-            mask: bool, (K / run, u), rounded up, the same masks for all queries; or where each query has candidates of
-                its own, also (B, K / run, u).
-            run: how many candidates in turn share a mask.
+            mask: bool, (K / mask_group, u), rounded up, the same masks for all queries. Also
+                (B, K / mask_group, u) where each query has candidates of its own.
+            mask_group: how many consecutive candidates share a mask.
             index: see :meth:`score_negatives`.
 
         Returns:
             plain and mutated scores, each (B, K).
         """
         candidate = candidate if index is None else candidate[index]
-        mask = spread_masks(mask, run, candidate.shape[-2])
+        mask = spread_masks(mask, mask_group, candidate.shape[-2])
         left = (~mask).to(query.dtype)
         phi = self.components(query.unsqueeze(1), candidate)  # (B, K, u)
         taken = taken_from_positive(self.components(query, positive), mask)
-        return self.outer(phi.sum(-1)), self.outer(taken + (phi * left).sum(-1))
+        return self.link(phi.sum(-1)), self.link(taken + (phi * left).sum(-1))
 
     def score_mixed_up(
         self, query: Tensor, positive: Tensor, candidate: Tensor, weight: Tensor, index: Tensor | None = None
@@ -227,9 +244,9 @@ class Model(nn.Module, ABC):
         return plain, self.score_each(query, mixed)
 
     def score_triples(self, triples: Tensor) -> Tensor:
-        """Scores (n,) of triples given by ids, (n, 3), as answers to the question for their tails."""
+        """Scores (n,) of triples given by ids, (n, 3), as answers to the query for their tails."""
         heads, relations, tails = triples.unbind(dim=1)
-        return self.score_each(self.ask(heads, relations, "tail"), self.entity_rows(tails))
+        return self.score_each(self.embed_queries(heads, relations, "tail"), self.entity_rows(tails))
 
     def extra_repr(self) -> str:
         return f"entities={len(self.entities)}, relations={self.num_relations}, dim={self.dim}"

@@ -6,10 +6,10 @@ import torch
 from torch import Tensor
 
 from emugraph.kernels import gathered, pairwise
-from emugraph.models.kernel_model import Fused
+from emugraph.models.kernel_model import KernelModel
 
 
-class Bilinear(Fused):
+class Bilinear(KernelModel):
     """A score whose components are products: :math:`s(q, e) = \\sum_i q_i e_i`."""
 
     kind = "dot"

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from emugraph.kernels import gathered, pairwise, pairwise_mixed
 from emugraph.models.base import as_table
-from emugraph.models.kernel_model import Fused
+from emugraph.models.kernel_model import KernelModel
 
 
-class Distance(Fused):
+class Distance(KernelModel):
     """A score that is minus a distance; all pairs go through the fused kernels."""
 
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:

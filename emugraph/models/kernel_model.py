@@ -10,7 +10,7 @@ from emugraph.kernels import gathered_masked, pairwise_masked, spread_masks
 from emugraph.models.base import Model, as_table
 
 
-class Fused(Model):
+class KernelModel(Model):
     """A score that the kernels know."""
 
     kind: ClassVar[str]
@@ -22,11 +22,11 @@ class Fused(Model):
         positive: Tensor,
         candidate: Tensor,
         mask: Tensor,
-        run: int = 1,
+        mask_group: int = 1,
         index: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         table, index = as_table(candidate, index)
         if index is None:
-            return pairwise_masked(query, table, positive, mask, self.kind, run=run)
-        mask = spread_masks(mask, run, index.shape[1])
+            return pairwise_masked(query, table, positive, mask, self.kind, mask_group=mask_group)
+        mask = spread_masks(mask, mask_group, index.shape[1])
         return gathered_masked(query, table, index, positive, mask, self.kind)

@@ -19,7 +19,7 @@ class RotatE(Distance):
 
     Sun et al., "RotatE: Knowledge Graph Embedding by Relational Rotation in Complex Space", ICLR 2019. ``dim`` counts
     complex numbers; an entity's row holds all real parts, then all imaginary parts, a relation's the d phases in
-    radians. A rotation keeps moduli, so that the head is asked for by rotating the tail back.
+    radians. A rotation keeps moduli, so that a query for the head rotates the tail back.
     """
 
     name = "rotate"

@@ -50,6 +50,6 @@ class TransEL2(TransE):
     def components(self, query: Tensor, candidate: Tensor) -> Tensor:
         return -(query - candidate).square()
 
-    def outer(self, total: Tensor) -> Tensor:
+    def link(self, total: Tensor) -> Tensor:
         # The square root has no finite slope at 0; the clamp gives a pair that coincides the gradient 0 instead.
         return -torch.sqrt((-total).clamp_min(1e-30))

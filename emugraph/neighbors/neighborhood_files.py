@@ -47,7 +47,7 @@ def compute(kg: KnowledgeGraph, hops: int = 3, *, walks: int = 0, seed: int = 0)
     check_reach(hops, walks, seed)
     blocks = list(find(undirected(kg), np.arange(kg.num_entities), hops, walks, seed))
     counts = np.concatenate([np.zeros(1, dtype=np.int64), *(counts for counts, _ in blocks)])
-    candidates = np.concatenate([np.zeros(0, dtype=np.int32), *(found for _, found in blocks)])
+    candidates = np.concatenate([np.zeros(0, dtype=np.int32), *(part for _, part in blocks)])
     return Neighborhood(torch.from_numpy(counts.cumsum()), torch.from_numpy(candidates), hops, walks, seed)
 
 
@@ -79,11 +79,11 @@ def neighborhood(
     check_reach(hops, walks, seed)
     bound = usable_memory() // 2 if max_memory is None else max_memory
     folder = stored_at(kg, hops, walks=walks, seed=seed)
-    found = _read(folder, kg.num_entities, hops, walks, seed)
-    if found is not None:
-        if max_memory is not None and found.nbytes > bound:
-            raise InputError(f"{kg.name}, {hops} hops: {format_bytes(found.nbytes)}; {beyond(bound)}")
-        return found
+    cached = _read(folder, kg.num_entities, hops, walks, seed)
+    if cached is not None:
+        if max_memory is not None and cached.nbytes > bound:
+            raise InputError(f"{kg.name}, {hops} hops: {format_bytes(cached.nbytes)}; {beyond(bound)}")
+        return cached
     expected = estimate(kg, hops, walks=walks, seed=seed)
     if on_estimate is not None:
         on_estimate(expected)

@@ -69,8 +69,8 @@ def estimate(kg: KnowledgeGraph, hops: int = 3, *, walks: int = 0, seed: int = 0
     sample = np.arange(size)
     if size > SAMPLE:
         sample = np.sort(np.random.default_rng(seed).choice(size, SAMPLE, replace=False))
-    found = sum(int(counts.sum()) for counts, _ in find(undirected(kg), sample, hops, walks, seed))
-    candidates = round(found * size / max(1, len(sample)))
+    total = sum(int(counts.sum()) for counts, _ in find(undirected(kg), sample, hops, walks, seed))
+    candidates = round(total * size / max(1, len(sample)))
     disk = 4 * candidates + 8 * (size + 1)
     visited = walks * (hops + 1) if walks else candidates / max(1, size)
     working = round(_BYTES_A_PAIR * visited * min(size, block_size(size, hops, walks)))

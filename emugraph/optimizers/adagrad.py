@@ -74,13 +74,13 @@ class Adagrad(TableOptimizer):
         super().__setstate__(state)
         self._first = {}
         for table, values in self.state.items():
-            found, expected = values["sum"], self.sum_like(table)
-            if found.shape != expected.shape:
+            sums, expected = values["sum"], self.sum_like(table)
+            if sums.shape != expected.shape:
                 raise InputError(
-                    f"the state's sum is {tuple(found.shape)}, not {tuple(expected.shape)}; "
+                    f"the state's sum is {tuple(sums.shape)}, not {tuple(expected.shape)}; "
                     f"take one of {type(self).__name__}"
                 )
-            values["sum"] = found.contiguous()
+            values["sum"] = sums.contiguous()
 
 
 class RowAdagrad(Adagrad):

@@ -13,7 +13,7 @@ from emugraph.errors import InputError
 from emugraph.prediction.top_k import Predictor
 from emugraph.types import COLUMN, SPLITS, Part
 
-QUESTIONS = 4000
+QUERIES = 4000
 """At most so many triples are used to fit, or to see how it fits, a fixed random sample."""
 
 _LOWEST, _WIDTH = -30.0, 0.02
@@ -22,11 +22,11 @@ _LOWEST, _WIDTH = -30.0, 0.02
 
 @dataclass(frozen=True)
 class Calibration:
-    """Turns an answer's share of its question's candidates into a probability, by a line through points that ascend.
+    """Turns an answer's share of its query's candidates into a probability, by a line through points that ascend.
 
     The probability is that of being one of the answers which the validation triples have and the training triples do
-    not, among all candidates of such questions. A question whose answers are all known promises nothing of the sort, so
-    that probabilities are to be compared within a question, or between questions that are known to lack an answer.
+    not, among all candidates of such queries. A query whose answers are all known promises nothing of the sort, so
+    that probabilities are to be compared within a query, or between queries that are known to lack an answer.
 
     Zadrozny and Elkan, "Transforming Classifier Scores into Accurate Multiclass Probability Estimates", KDD 2002; for
     link prediction: Safavi, Koutra and Meij, "Evaluating the Calibration of Knowledge Graph Embeddings for Trustworthy
@@ -35,7 +35,7 @@ class Calibration:
     Args:
         shares: log shares, ascending.
         values: the probabilities there, ascending.
-        questions: how many questions it was fitted on.
+        queries: how many queries it was fitted on.
 
     Raises:
         ValueError: the points do not ascend, or the values are no probabilities.
@@ -43,7 +43,7 @@ class Calibration:
 
     shares: list[float]
     values: list[float]
-    questions: int
+    queries: int
 
     def __post_init__(self) -> None:
         for points in (self.shares, self.values):
@@ -58,11 +58,11 @@ class Calibration:
 
 
 def fit(predictor: Predictor, parts: tuple[Part, ...] = ("tail", "head"), *, split: str = "valid") -> Calibration:
-    """Fit probabilities to the answers of a split, by isotonic regression over all candidates of its questions.
+    """Fit probabilities to the answers of a split, by isotonic regression over all candidates of its queries.
 
     Args:
         predictor: of the model.
-        parts: what is asked for.
+        parts: the targets.
         split: the split; its triples that training has too are no answers to find.
 
     Raises:
@@ -70,15 +70,15 @@ def fit(predictor: Predictor, parts: tuple[Part, ...] = ("tail", "head"), *, spl
     """
     from scipy.optimize import isotonic_regression
 
-    candidates, answers, questions = np.zeros(_bins()), np.zeros(_bins()), 0
+    candidates, answers, queries = np.zeros(_bins()), np.zeros(_bins()), 0
     for part in parts:
-        asked = _questions(predictor, split, part)
-        questions += len(asked)
-        known = predictor.known(split, part, asked)
-        for block in predictor.blocks(asked, part):
+        batch = _queries(predictor, split, part)
+        queries += len(batch)
+        known = predictor.known(split, part, batch)
+        for block in predictor.blocks(batch, part):
             shares = block.scores.sub_(block.totals[:, None])
             candidates += _histogram(shares)
-            answers += _histogram(shares[known(block.questions)])
+            answers += _histogram(shares[known(block.queries)])
     if not answers.sum():
         raise InputError(
             f"{predictor.kg.name} has no {split} triples to fit probabilities on that training does not have"
@@ -88,13 +88,13 @@ def fit(predictor: Predictor, parts: tuple[Part, ...] = ("tail", "head"), *, spl
     fitted = isotonic_regression(answers[there] / weights, weights=weights)
     starts = fitted.blocks[:-1]  # of stretches with one value
     mass = np.add.reduceat(weights, starts)
-    return Calibration((np.add.reduceat(at * weights, starts) / mass).tolist(), fitted.x[starts].tolist(), questions)
+    return Calibration((np.add.reduceat(at * weights, starts) / mass).tolist(), fitted.x[starts].tolist(), queries)
 
 
 def reliability(
     predictor: Predictor, calibration: Calibration, split: str = "test", *, k: int = 10, bins: int = 10
 ) -> dict[str, Any]:
-    """What probabilities promise and what is found, among the k best answers to a split's questions.
+    """What probabilities promise and what is observed, among the k best answers to a split's queries.
 
     Known answers of the splits before it are left out.
 
@@ -102,48 +102,48 @@ def reliability(
         predictor: of the model.
         calibration: its probabilities.
         split: whose answers are looked for; one other than it was fitted on.
-        k: how many answers of each question are looked at.
+        k: how many answers of each query are looked at.
         bins: into how many parts of equal width probabilities are divided.
 
     Returns:
         ``bins``: for each that is not empty ``from`` and ``to``, ``answers`` in it, their mean ``probability``, and the
-        share ``found`` in the split; ``expected_calibration_error``: the mean difference of the two, weighted by
+        share ``observed`` in the split; ``expected_calibration_error``: the mean difference of the two, weighted by
         answers; ``brier``: the mean squared difference between probability and truth; ``answers`` looked at.
 
     Raises:
         InputError: the split is empty.
     """
     place = SPLITS.index(split) + 1
-    promised, found = [], []
+    promised, observed = [], []
     for part in ("tail", "head"):
-        answers = predictor.answer(_questions(predictor, split, part), part, k, without=SPLITS[: place - 1])
+        answers = predictor.answer(_queries(predictor, split, part), part, k, without=SPLITS[: place - 1])
         there = answers.ids >= 0
         promised.append(calibration.probabilities(answers.shares[there]).double())
-        found.append((answers.known[there] == place).double())
-    p, true = torch.cat(promised), torch.cat(found)
+        observed.append((answers.known[there] == place).double())
+    p, true = torch.cat(promised), torch.cat(observed)
     if not len(p):
         raise InputError(f"the {split} split of {predictor.kg.name} is empty; there is nothing to compare with")
     which = (p * bins).long().clamp_max(bins - 1)
     rows = []
     for number in which.unique().tolist():
-        mine = which == number
+        members = which == number
         rows.append({
             "from": number / bins,
             "to": (number + 1) / bins,
-            "answers": int(mine.sum()),
-            "probability": p[mine].mean().item(),
-            "found": true[mine].mean().item(),
+            "answers": int(members.sum()),
+            "probability": p[members].mean().item(),
+            "observed": true[members].mean().item(),
         })  # fmt: skip
-    error = sum(row["answers"] * abs(row["probability"] - row["found"]) for row in rows) / len(p)
+    error = sum(row["answers"] * abs(row["probability"] - row["observed"]) for row in rows) / len(p)
     brier = (p - true).square().mean().item()
     return {"bins": rows, "expected_calibration_error": error, "brier": brier, "answers": len(p)}
 
 
-def _questions(predictor: Predictor, split: str, part: Part) -> Tensor:
-    """The distinct questions that a sample of a split answers, (n, 3); 0 stands for what is asked."""
+def _queries(predictor: Predictor, split: str, part: Part) -> Tensor:
+    """The distinct queries that a sample of a split answers, (n, 3); 0 stands for the target."""
     triples = predictor.kg.triples(split)
-    if len(triples) > QUESTIONS:
-        triples = triples[torch.randperm(len(triples), generator=torch.Generator().manual_seed(0))[:QUESTIONS]]
+    if len(triples) > QUERIES:
+        triples = triples[torch.randperm(len(triples), generator=torch.Generator().manual_seed(0))[:QUERIES]]
     triples = triples.clone()
     triples[:, COLUMN[part]] = 0
     return triples.unique(dim=0)

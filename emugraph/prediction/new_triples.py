@@ -65,14 +65,14 @@ def find_triples(
         head_totals = []
         for block in predictor.blocks(every, "head"):
             head_totals.append(block.totals)
-            _advance(advance, len(block.questions))
-        of_tail = torch.cat(head_totals)  # (N,), of the question for each tail's heads
+            _advance(advance, len(block.queries))
+        of_tail = torch.cat(head_totals)  # (N,), of the query for each tail's heads
         for block in predictor.blocks(every, "tail"):
-            heads = block.questions[:, 0]
-            as_head = _head_scores(predictor, block.questions, block.scores)
+            heads = block.queries[:, 0]
+            as_head = _head_scores(predictor, block.queries, block.scores)
             sums = (block.scores - block.totals[:, None]).add_(as_head).sub_(of_tail)  # (b, N)
             for answers_of in known:
-                sums[answers_of(block.questions)] = -torch.inf
+                sums[answers_of(block.queries)] = -torch.inf
             if relation not in loops:
                 sums[torch.arange(len(heads), device=device), heads] = -torch.inf
             sums[block.totals == -torch.inf] = -torch.inf  # all are known
@@ -83,17 +83,17 @@ def find_triples(
             ids = torch.stack([heads[row], torch.full_like(row, relation), tail], dim=1)
             best.add(sums[row, tail], ids, torch.stack([score, tail_share, head_share], dim=1))
             _advance(advance, len(heads))
-    return best.found()
+    return best.result()
 
 
-def _head_scores(predictor: Predictor, questions: Tensor, scores: Tensor) -> Tensor:
-    """Scores of each question's head as an answer for relation and tail, (b, N): all tails."""
+def _head_scores(predictor: Predictor, queries: Tensor, scores: Tensor) -> Tensor:
+    """Scores of each query's head as an answer for relation and tail, (b, N): all tails."""
     model = predictor.model
     if not model.reciprocal:
         return scores
-    relations = questions[:1, 1].expand(len(model.entities))
-    query = model.ask(torch.arange(len(model.entities), device=scores.device), relations, "head")  # (N, w)
-    return model.score(query, model.entity_rows(questions[:, 0])).T.contiguous()  # to be read row by row
+    relations = queries[:1, 1].expand(len(model.entities))
+    query = model.embed_queries(torch.arange(len(model.entities), device=scores.device), relations, "head")  # (N, w)
+    return model.score(query, model.entity_rows(queries[:, 0])).T.contiguous()  # to be read row by row
 
 
 class _Best:
@@ -127,7 +127,7 @@ class _Best:
             order = self.sums.topk(self.top).indices
             self.sums, self.ids, self.values = self.sums[order], self.ids[order], self.values[order]
 
-    def found(self) -> NewTriples:
+    def result(self) -> NewTriples:
         """The best triples in order."""
         sums, ids = self.sums.tolist(), self.ids.tolist()
         order = sorted(range(len(sums)), key=lambda i: (-sums[i], ids[i]))

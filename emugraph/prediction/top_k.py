@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from emugraph.data.answer_index import KnownAnswers
+from emugraph.data.answer_index import AnswerIndex
 from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import InputError
 from emugraph.evaluation.ranking import SCORE_BYTES, Ranks, score_blocks
@@ -26,12 +26,12 @@ _ROWS_BYTES = 2**21
 
 @dataclass(frozen=True)
 class Answers:
-    """The best answers of n questions, best first; where fewer than k are left, -1 stands at the end of a row.
+    """The best answers of n queries, best first; where fewer than k are left, -1 stands at the end of a row.
 
     Args:
         ids: entities or relations, int64 (n, k); equal scores are in the order of the ids.
         scores: float32 (n, k).
-        shares: log of each one's share among the question's candidates, float32 (n, k); see :class:`Predictor`.
+        shares: log of each one's share among the query's candidates, float32 (n, k); see :class:`Predictor`.
         known: in which split the triple stands, uint8 (n, k): 1 train, 2 valid, 3 test, 0 for a new one.
     """
 
@@ -43,10 +43,10 @@ class Answers:
 
 @dataclass(frozen=True)
 class Block:
-    """Scores of some questions with all candidates.
+    """Scores of some queries with all candidates.
 
     Args:
-        questions: triples (b, 3).
+        queries: triples (b, 3).
         scores: (b, C), -inf for answers that training has.
         totals: log of the sum of the exponentials of scores, over what shares are taken of, (b,).
         rows: (M,) and
@@ -54,7 +54,7 @@ class Block:
         trained: their scores, (M,).
     """
 
-    questions: Tensor
+    queries: Tensor
     scores: Tensor
     totals: Tensor
     rows: Tensor
@@ -65,8 +65,8 @@ class Block:
 class Predictor:
     """Finds the best answers of one model on one graph.
 
-    A candidate's share is the softmax of its score among all candidates; where entities are asked for, among those that
-    do not stand in the training triples as answers of the same question. (Many entities answer a question, so that the
+    A candidate's share is the softmax of its score among all candidates; where entities are the target, among those
+    that do not stand in the training triples as answers of the same query. (Many entities answer a query, so that the
     known ones would take all; two entities mostly have one relation.) It is what probabilities are made from
     (:mod:`emugraph.prediction.calibration`).
 
@@ -78,55 +78,55 @@ class Predictor:
     def __init__(self, model: Model, kg: KnowledgeGraph) -> None:
         self.model = model
         self.kg = kg
-        self._indexes: dict[tuple[str, Part], KnownAnswers] = {}
+        self._indexes: dict[tuple[str, Part], AnswerIndex] = {}
 
-    def known(self, split: str, part: Part, questions: Tensor) -> LookUp:
-        """The answers that a split has to questions for a part.
+    def known(self, split: str, part: Part, queries: Tensor) -> LookUp:
+        """The answers that a split has to queries for a part.
 
         Args:
             split: "train", "valid" or "test".
-            part: what is asked for.
-            questions: triples, int64 (n, 3), all that will be looked up. Where the split is large, the index is of
+            part: the target.
+            queries: triples, int64 (n, 3), all that will be looked up. Where the split is large, the index is of
                 these alone, and else it is of all and kept.
 
         Returns:
-            what gives, for some of the questions (b, 3), rows and answers, each (M,).
+            what gives, for some of the queries (b, 3), rows and answers, each (M,).
         """
         size = self.kg.num_relations
         side: Side = "tail"
         in_order: Callable[[Tensor], Tensor] = _as_they_are
-        if part == "relation":  # (head, tail) is the query, as (head, relation) is where a tail is asked
+        if part == "relation":  # (head, tail) is the query, as (head, relation) is where a tail is the target
             in_order, size = _relations_last, self.kg.num_entities
         else:
             side = part
         if self.kg.count(split) > _INDEXED_WHOLE:
             pieces = map(in_order, self.kg.pieces(split))
-            index = KnownAnswers.of_questions(in_order(questions).cpu(), pieces, size, side)
+            index = AnswerIndex.of_queries(in_order(queries).cpu(), pieces, size, side)
             index.to(self.model.entities.device)
         else:
             if (split, part) not in self._indexes:
-                whole = KnownAnswers(in_order(self.kg.triples(split)), size, side)
+                whole = AnswerIndex(in_order(self.kg.triples(split)), size, side)
                 self._indexes[split, part] = whole.to(self.model.entities.device)
             index = self._indexes[split, part]
         return lambda some: index.of(in_order(some))
 
     @torch.no_grad()
-    def blocks(self, questions: Tensor, part: Part) -> Iterator[Block]:
-        """Scores of all candidates, some questions at a time.
+    def blocks(self, queries: Tensor, part: Part) -> Iterator[Block]:
+        """Scores of all candidates, some queries at a time.
 
         Args:
-            questions: triples, int64 (n, 3); what stands in the asked part is not looked at.
-            part: what is asked for.
+            queries: triples, int64 (n, 3); what stands at the target is not read.
+            part: the target.
 
         Raises:
             InputError: they are not ids of the graph, or the model is of another graph.
         """
-        questions = self.kg.checked(questions)
+        queries = self.kg.checked(queries)
         if part == "relation":
-            scored = _relation_blocks(self.model, self.kg, questions)
+            scored = _relation_blocks(self.model, self.kg, queries)
         else:
-            scored = score_blocks(self.model, self.kg, questions, part)
-        known = self.known("train", part, questions)
+            scored = score_blocks(self.model, self.kg, queries, part)
+        known = self.known("train", part, queries)
         for batch, scores in scored:
             rows, columns = known(batch)
             trained = scores[rows, columns]
@@ -136,21 +136,21 @@ class Predictor:
 
     def answer(
         self,
-        questions: Tensor,
+        queries: Tensor,
         part: Part,
         k: int = 10,
         *,
         without: Collection[str] = (),
         advance: Callable[[int], None] | None = None,
     ) -> Answers:
-        """The k best answers of each question.
+        """The k best answers of each query.
 
         Args:
-            questions: triples, int64 (n, 3); what stands in the asked part is not looked at.
-            part: what is asked for.
+            queries: triples, int64 (n, 3); what stands at the target is not read.
+            part: the target.
             k: how many answers; all where there are fewer.
             without: splits whose answers are left out.
-            advance: called with the number of questions done since the last call.
+            advance: called with the number of queries done since the last call.
 
         Raises:
             InputError: see :meth:`blocks`; an unknown split; k below 1.
@@ -159,30 +159,30 @@ class Predictor:
         if not isinstance(k, int) or k < 1:
             raise InputError(f"{k!r} answers were asked for; at least one is needed")
         k = min(k, self.kg.num_relations if part == "relation" else self.kg.num_entities)
-        questions = self.kg.checked(questions)
-        known = {split: self.known(split, part, questions) for split in without}
-        found: list[tuple[Tensor, Tensor, Tensor]] = []
-        for block in self.blocks(questions, part):
+        queries = self.kg.checked(queries)
+        known = {split: self.known(split, part, queries) for split in without}
+        blocks_best: list[tuple[Tensor, Tensor, Tensor]] = []
+        for block in self.blocks(queries, part):
             scores = block.scores
             if "train" not in without:
                 scores[block.rows, block.columns] = block.trained
             for split in without:
                 if split != "train":
-                    scores[known[split](block.questions)] = -torch.inf
+                    scores[known[split](block.queries)] = -torch.inf
             top, ids = scores.topk(k, dim=1)
             ids[top == -torch.inf] = -1
             # Equal scores in the order of ids: by ids first, then stable by score.
             order = torch.argsort(ids, dim=1)
             order = order.gather(1, torch.argsort(top.gather(1, order), dim=1, descending=True, stable=True))
             top = top.gather(1, order)
-            found.append((ids.gather(1, order).cpu(), top.cpu(), (top - block.totals[:, None]).cpu()))
+            blocks_best.append((ids.gather(1, order).cpu(), top.cpu(), (top - block.totals[:, None]).cpu()))
             if advance is not None:
                 advance(len(ids))
-        if not found:
+        if not blocks_best:
             nothing = torch.empty(0, k)
             return Answers(nothing.long(), nothing, nothing, nothing.byte())
-        ids, top, shares = (torch.cat(parts) for parts in zip(*found, strict=True))
-        return Answers(ids, top, shares, self._mark(questions, part, ids))
+        ids, top, shares = (torch.cat(parts) for parts in zip(*blocks_best, strict=True))
+        return Answers(ids, top, shares, self._mark(queries, part, ids))
 
     def relation_ranks(self, triples: Tensor, *, advance: Callable[[int], None] | None = None) -> Ranks:
         """Rank the relation of each triple among all relations, others that are known between head and tail left out.
@@ -198,11 +198,11 @@ class Predictor:
         known = [self.known(split, "relation", triples) for split in SPLITS]
         better, as_good = [], []
         for block in self.blocks(triples, "relation"):
-            scores, own = block.scores, block.questions[:, 1:2]
+            scores, own = block.scores, block.queries[:, 1:2]
             scores[block.rows, block.columns] = block.trained
             true = scores.gather(1, own)
             for answers_of in known:
-                scores[answers_of(block.questions)] = -torch.inf
+                scores[answers_of(block.queries)] = -torch.inf
             scores.scatter_(1, own, true)
             better.append((scores > true).sum(1).cpu())
             as_good.append((scores >= true).sum(1).cpu())
@@ -210,9 +210,9 @@ class Predictor:
                 advance(len(scores))
         return Ranks(1 + torch.cat(better), torch.cat(as_good))
 
-    def _mark(self, questions: Tensor, part: Part, ids: Tensor) -> Tensor:
+    def _mark(self, queries: Tensor, part: Part, ids: Tensor) -> Tensor:
         """In which split each answer stands, uint8 (n, k); the first where it is several."""
-        triples = self.kg.checked(questions).repeat_interleave(ids.shape[1], dim=0)
+        triples = self.kg.checked(queries).repeat_interleave(ids.shape[1], dim=0)
         triples[:, COLUMN[part]] = ids.flatten().clamp_min(0)
         marks = torch.zeros(len(triples), dtype=torch.uint8)
         for place in range(len(SPLITS), 0, -1):
@@ -245,7 +245,7 @@ def _relation_blocks(model: Model, kg: KnowledgeGraph, triples: Tensor) -> Itera
     for batch in triples.split(max(1, SCORE_BYTES // (16 * max(1, relations.shape[0]) * model.entity_width))):
         heads, tails = (model.entity_rows(batch[:, column]).unsqueeze(1) for column in (0, 2))
         query = model.query(heads.expand(-1, len(relations), -1), relations.expand(len(batch), -1, -1), "tail")
-        yield batch, model.outer(model.components(query, tails).sum(-1))
+        yield batch, model.link(model.components(query, tails).sum(-1))
 
 
 def _log_sums(scores: Tensor) -> Tensor:

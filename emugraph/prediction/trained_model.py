@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emugraph._renamed import keyword
 from emugraph.data.graph import KnowledgeGraph
 from emugraph.embeddings.table import PARTS, Table, attach, tables_of
 from emugraph.errors import InputError
@@ -19,7 +20,7 @@ from emugraph.evaluation.ranking import Evaluator, summarize
 from emugraph.models import Model
 from emugraph.prediction.calibration import Calibration, fit, reliability
 from emugraph.prediction.new_triples import find_triples
-from emugraph.prediction.queries import Entity, NewTriple, Prediction, Question, Similar, asked_part
+from emugraph.prediction.queries import Entity, NewTriple, Prediction, Query, Similar, target_part
 from emugraph.prediction.similarity import most_similar
 from emugraph.prediction.top_k import Answers, Predictor
 from emugraph.types import COLUMN, SIDES, SPLITS, Part
@@ -64,7 +65,7 @@ class TrainedModel:
         ties: bool = False,
         advance: Callable[[int], None] | None = None,
     ) -> dict[str, Any]:
-        """Figures of a split, computed now; see :meth:`emugraph.evaluation.ranking.Evaluator.evaluate`."""
+        """Metrics of a split, computed now; see :meth:`emugraph.evaluation.ranking.Evaluator.evaluate`."""
         evaluator = Evaluator(self.kg, self.device)
         return evaluator.evaluate(self.model, split, filtered=filtered, ties=ties, advance=advance)
 
@@ -91,7 +92,7 @@ class TrainedModel:
     def evaluate_relations(
         self, split: str = "test", *, advance: Callable[[int], None] | None = None
     ) -> dict[str, Any]:
-        """Figures of a split's relations, ranked among all that there could be between head and tail (filtered).
+        """Metrics of a split's relations, ranked among all that there could be between head and tail (filtered).
 
         Returns:
             as :meth:`evaluate` without sides.
@@ -173,39 +174,40 @@ class TrainedModel:
         """The k best relations between each head and tail, one after the other; see :meth:`predict`."""
         return self.predict([(h, None, t) for h, t in _pairs(heads, tails)], k, **options)
 
+    @keyword("questions", "queries")
     def predict(
         self,
-        questions: Iterable[Question],
+        queries: Iterable[Query],
         k: int = 10,
         *,
         new_only: bool = False,
         without: Collection[str] = (),
         advance: Callable[[int], None] | None = None,
     ) -> list[Prediction]:
-        """The k best answers to each question, in the order of the questions.
+        """The k best answers to each query, in the order of the queries.
 
         Args:
-            questions: heads, relations and tails, with None for what is asked.
+            queries: heads, relations and tails, with None for the target.
             k: how many answers; fewer where there are not so many.
             new_only: leave out all answers that are known, from train, valid and test.
             without: splits whose answers are left out, if not all.
-            advance: called with the number of questions done since the last call.
+            advance: called with the number of queries done since the last call.
 
         Raises:
-            InputError: an unknown label, a question that asks for nothing or for several things, an unknown split.
+            InputError: an unknown label, a query that asks for nothing or for several things, an unknown split.
         """
-        asked: dict[Part, list[tuple[int, tuple[int, int, int]]]] = {"tail": [], "head": [], "relation": []}
-        questions = list(questions)
-        for place, question in enumerate(questions):
+        by_target: dict[Part, list[tuple[int, tuple[int, int, int]]]] = {"tail": [], "head": [], "relation": []}
+        queries = list(queries)
+        for place, query in enumerate(queries):
             try:
-                asked[asked_part(question)].append((place, self._ids(*question)))
+                by_target[target_part(query)].append((place, self._ids(*query)))
             except InputError as error:
-                raise InputError(f"question {place + 1}: {error}" if len(questions) > 1 else str(error)) from error
-        rows: list[list[Prediction]] = [[] for _ in questions]
-        for part, mine in asked.items():
-            if mine:
-                places = [place for place, _ in mine]
-                triples = torch.tensor([ids for _, ids in mine], dtype=torch.int64)
+                raise InputError(f"query {place + 1}: {error}" if len(queries) > 1 else str(error)) from error
+        rows: list[list[Prediction]] = [[] for _ in queries]
+        for part, of_query in by_target.items():
+            if of_query:
+                places = [place for place, _ in of_query]
+                triples = torch.tensor([ids for _, ids in of_query], dtype=torch.int64)
                 answers = self.predictor.answer(
                     triples, part, k, without=SPLITS if new_only else without, advance=advance
                 )
@@ -231,16 +233,16 @@ class TrainedModel:
             InputError: an unknown relation, or a number below 1.
         """
         if relations is None:
-            asked = list(range(self.kg.num_relations))
+            relation_ids = list(range(self.kg.num_relations))
         else:
             several = [relations] if isinstance(relations, str | int) else relations
-            asked = [_id(label, self.kg.relations.id, self.kg.num_relations) for label in several]
-        found = find_triples(self.predictor, asked, top, advance=advance)
+            relation_ids = [_id(label, self.kg.relations.id, self.kg.num_relations) for label in several]
+        best = find_triples(self.predictor, relation_ids, top, advance=advance)
         columns = [
-            found.triples.tolist(),
-            found.scores.tolist(),
-            self._probabilities(found.tail_shares, "tail"),
-            self._probabilities(found.head_shares, "head"),
+            best.triples.tolist(),
+            best.scores.tolist(),
+            self._probabilities(best.tail_shares, "tail"),
+            self._probabilities(best.head_shares, "head"),
         ]
         entities, names = self.kg.entities, self._names
         return [
@@ -263,11 +265,11 @@ class TrainedModel:
         """
         several = [entities] if isinstance(entities, str | int) else entities
         ids = [_id(entity, self.kg.entity_id, self.kg.num_entities) for entity in several]
-        found = most_similar(self.model, torch.tensor(ids, dtype=torch.int64), k, measure)
+        neighbors = most_similar(self.model, torch.tensor(ids, dtype=torch.int64), k, measure)
         labels, names = self.kg.entities, self._names
         return [
             Similar(labels[i], labels[other], names[other], rank, similarity)
-            for i, others, similarities in zip(ids, *(part.tolist() for part in found), strict=True)
+            for i, others, similarities in zip(ids, *(part.tolist() for part in neighbors), strict=True)
             for rank, (other, similarity) in enumerate(zip(others, similarities, strict=True), start=1)
         ]
 
@@ -358,10 +360,10 @@ class TrainedModel:
         )
 
     def _worded(self, triples: Tensor, part: Part, answers: Answers) -> list[list[Prediction]]:
-        """The answers to each question with labels."""
+        """The answers to each query with labels."""
         entities, relations = self.kg.entities.labels, self.kg.relations.labels
         names, rows = self._names, []
-        for asked, *values in zip(
+        for triple_ids, *values in zip(
             triples.tolist(),
             answers.ids.tolist(),
             answers.scores.tolist(),
@@ -369,16 +371,16 @@ class TrainedModel:
             answers.known.tolist(),
             strict=True,
         ):
-            mine = []
+            of_query = []
             for rank, (answer, score, probability, known) in enumerate(zip(*values, strict=True), start=1):
                 if answer < 0:
                     break
-                asked[COLUMN[part]] = answer
-                h, r, t = asked
+                triple_ids[COLUMN[part]] = answer
+                h, r, t = triple_ids
                 split = SPLITS[known - 1] if known else None
                 triple = entities[h], relations[r], entities[t], names[h], names[t]
-                mine.append(Prediction(*triple, part, rank, score, probability, split))
-            rows.append(mine)
+                of_query.append(Prediction(*triple, part, rank, score, probability, split))
+            rows.append(of_query)
         return rows
 
     @property

@@ -30,7 +30,7 @@ GROUPS = 7
 """Colours on the map, besides that of the rest."""
 
 EXAMPLES = 6
-"""Questions answered rightly, and as many wrongly."""
+"""Queries answered rightly, and as many wrongly."""
 
 
 POSITIVES = 500
@@ -45,17 +45,17 @@ class Described:
         name: its folder's name.
         title: the model and how it was trained, in words.
         settings: the settings that ran.
-        figures: the final figures.
+        metrics: the final metrics.
         curve: steps and validation MRR.
         losses: steps and training loss.
-        groups: figures by relation, see :meth:`Rankings.by`; all of them first.
+        groups: metrics by relation, see :meth:`Rankings.by`; all of them first.
         environment: versions and machine.
     """
 
     name: str
     title: str
     settings: dict[str, Any]
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
     curve: list[tuple[float, float]]
     losses: list[tuple[float, float]]
     groups: list[dict[str, Any]]
@@ -74,9 +74,9 @@ class Place:
 
 @dataclass(frozen=True)
 class Example:
-    """A test question: what is asked, the true answer, its rank, and the best answers."""
+    """A test query: its text with ? for the target, the true answer, its rank, and the best answers."""
 
-    asked: str
+    target: str
     true: str
     rank: float
     answers: list[tuple[str, bool]]
@@ -141,7 +141,7 @@ def _describe(run: Run, name: str, rankings: Rankings) -> Described:
         name,
         title,
         settings.model_dump(),
-        run.figures,
+        run.metrics,
         [(r["step"], r["mrr"]) for r in records if r.get("type") == "validation"],
         [(r["step"], r["loss"]) for r in records if r.get("type") == "training"],
         rankings.by("relation"),
@@ -186,15 +186,15 @@ def _roles(kg: KnowledgeGraph, chosen: Tensor) -> tuple[list[int], list[str]]:
     most = torch.full((kg.num_entities,), -1)
     for entity, place in pairs[order].tolist():
         most[entity] = place
-    theirs = most[chosen]
-    kinds, sizes = theirs.unique(return_counts=True)
+    others = most[chosen]
+    kinds, sizes = others.unique(return_counts=True)
     kept = kinds[torch.argsort(sizes, descending=True, stable=True)][:GROUPS].tolist()
     names = [f"{'head' if p < kg.num_relations else 'tail'} of {kg.relations[p % kg.num_relations]}" for p in kept]
-    return [kept.index(p) if p in kept else len(kept) for p in theirs.tolist()], [*names, "others"]
+    return [kept.index(p) if p in kept else len(kept) for p in others.tolist()], [*names, "others"]
 
 
 def _examples(run: Run, rankings: Rankings) -> tuple[list[Example], list[Example]]:
-    """Some questions whose true answer ranks first, and some whose rank is beyond 10 (or the worst there are)."""
+    """Some queries whose true answer ranks first, and some whose rank is beyond 10 (or the worst there are)."""
     flat = rankings.ranks.flatten()
     generator = torch.Generator().manual_seed(0)
     order = torch.randperm(len(flat), generator=generator)
@@ -210,12 +210,12 @@ def _worded(run: Run, rankings: Rankings, places: list[int]) -> list[Example]:
         (h, r, t), side = rankings.triples[place // 2].tolist(), SIDES[place % 2]
         relation, head, tail = kg.relations[r], kg.display(h), kg.display(t)
         if side == "tail":
-            asked, true, question = f"{head}, {relation}, ?", t, (h, r, None)
+            text, true, query = f"{head}, {relation}, ?", t, (h, r, None)
         else:
-            asked, true, question = f"?, {relation}, {tail}", h, (None, r, t)
-        answers = run.predict([question], k=3, without=("train", "valid"))
+            text, true, query = f"?, {relation}, {tail}", h, (None, r, t)
+        answers = run.predict([query], k=3, without=("train", "valid"))
         named = [(_name(answer, side), getattr(answer, side) == kg.entities[true]) for answer in answers]
-        examples.append(Example(asked, kg.display(true), rankings.ranks.flatten()[place].item(), named))
+        examples.append(Example(text, kg.display(true), rankings.ranks.flatten()[place].item(), named))
     return examples
 
 

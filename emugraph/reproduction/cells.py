@@ -118,10 +118,10 @@ def preset_cell(
 
 def distinct(cells: Iterable[Cell]) -> list[Cell]:
     """The cells, each run once: of several that are the same run, the first."""
-    found: dict[Any, Cell] = {}
+    first: dict[Any, Cell] = {}
     for cell in cells:
-        found.setdefault(cell.key or cell, cell)
-    return list(found.values())
+        first.setdefault(cell.key or cell, cell)
+    return list(first.values())
 
 
 def in_running_order(cells: Iterable[Cell]) -> list[Cell]:
@@ -155,8 +155,8 @@ def select(cells: Sequence[Cell], **wanted: Collection[Any]) -> list[Cell]:
             folded = {_folded(value) for value in values}
             chosen = [cell for cell in chosen if _folded(getattr(cell, attribute)) in folded]
     if not chosen:
-        asked = "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in wanted.items() if values)
-        raise InputError(f"no cell has all of: {asked}")
+        criteria = "; ".join(f"{name} {', '.join(map(str, values))}" for name, values in wanted.items() if values)
+        raise InputError(f"no cell has all of: {criteria}")
     return chosen
 
 

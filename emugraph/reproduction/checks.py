@@ -21,7 +21,7 @@ class Check(BaseModel):
         about: what it shows, a sentence or two.
         command: what was run.
         machine: where.
-        figures: a row a name, with the same columns in each.
+        rows: a row a name, with the same columns in each.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -29,7 +29,7 @@ class Check(BaseModel):
     about: str
     command: str
     machine: str
-    figures: dict[str, dict[str, Any]] = Field(min_length=1)
+    rows: dict[str, dict[str, Any]] = Field(min_length=1)
 
 
 def read_checks(file: Path) -> list[Check]:

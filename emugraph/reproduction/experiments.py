@@ -135,7 +135,7 @@ def larger() -> Experiment:
 
 
 def negatives() -> Experiment:
-    """Figures by the number of negatives."""
+    """Metrics by the number of negatives."""
     rows = [
         Row(f"{count:,}", tuple((_appendix("distmult", method, negatives=count),) for method in ("emu", "plain")))
         for count in (16, 64, 256, 1024, 4096)
@@ -145,7 +145,7 @@ def negatives() -> Experiment:
 
 
 def sensitivity() -> Experiment:
-    """Figures by each of EMU's three parameters, one at a time."""
+    """Metrics by each of EMU's three parameters, one at a time."""
     swept = {
         "mutation_rate": (0.1, 0.3, 0.5, 0.7, 0.9),
         "beta": (0.0, 0.25, 0.5, 0.75, 1.0),
@@ -201,20 +201,22 @@ def label_smoothing() -> Experiment:
 
 
 def masks() -> Experiment:
-    """Figures by how many negatives share a mask."""
+    """Metrics by how many negatives share a mask."""
     models = ("transe", "distmult", "complex")
-    rows = [Row(f"{run:,}", tuple((_appendix(model, "emu", mask_run=run),) for model in models)) for run in MASK_RUNS]
+    rows = [
+        Row(f"{size:,}", tuple((_appendix(model, "emu", mask_group=size),) for model in models)) for size in MASK_GROUPS
+    ]
     columns = tuple(title_of(model) for model in models)
     return Experiment(
         "masks",
         "Masks that several negatives share",
-        "mask_run is the number of negatives in turn that share a mutation mask: with 1 each has its own, with 16 or "
+        "mask_group is the number of negatives in turn that share a mutation mask: with 1 each has its own, with 16 or "
         f"more the mutated scores come nearly for nothing on a CPU. The EMU presets otherwise. {_CHEAP}",
-        (Table("FB15k-237, d = 100", "mask_run", columns, tuple(rows)),),
+        (Table("FB15k-237, d = 100", "mask_group", columns, tuple(rows)),),
     )
 
 
-MASK_RUNS = (1, 16, 128, 1024)
+MASK_GROUPS = (1, 16, 128, 1024)
 
 
 # What is added to minus a distance is not for products.
@@ -229,7 +231,7 @@ _OTHER_LOSSES = (
 
 
 def beyond() -> Experiment:
-    """What the paper has no figures for: every entity as a negative, and other losses."""
+    """What the paper has no results for: every entity as a negative, and other losses."""
     every = [
         Row(
             title_of(model),

@@ -1,4 +1,4 @@
-"""Figures that others published: ``reference.toml``."""
+"""Metrics that others published: ``reference.toml``."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from emugraph.io import toml
 from emugraph.reproduction.cells import Cell
 
 DECIMALS = 3
-"""To how many decimals the paper gives its figures."""
+"""To how many decimals the paper gives its metrics."""
 
 
 @dataclass(frozen=True)
 class Published:
-    """The paper's figures for an entry of a table."""
+    """The paper's metrics for an entry of a table."""
 
     mrr: float
     hits_at_10: float
 
     def is_missed_by(self, mrr: float, hits_at_10: float) -> bool:
-        """Whether one of the given figures, rounded as the paper's are, is below the paper's."""
+        """Whether one of the given metrics, rounded as the paper's are, is below the paper's."""
         return round(mrr, DECIMALS) < self.mrr or round(hits_at_10, DECIMALS) < self.hits_at_10
 
 
@@ -38,5 +38,5 @@ def published(cell: Cell) -> Published | None:
     if cell.changes or cell.sampler != "uniform":
         return None
     tables = read_reference()["paper"].get(cell.dataset.casefold(), {}).get(str(cell.dim), {})
-    figures = tables.get(cell.model, {}).get(cell.method)
-    return None if figures is None else Published(*figures)
+    metrics = tables.get(cell.model, {}).get(cell.method)
+    return None if metrics is None else Published(*metrics)

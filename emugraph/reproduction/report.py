@@ -20,7 +20,7 @@ DASH = "–"
 
 @dataclass(frozen=True)
 class Entry:
-    """What an entry of a table shows: the results of its seeds, and the paper's figures where it has some."""
+    """What an entry of a table shows: the results of its seeds, and the paper's metrics where it has some."""
 
     results: tuple[Result, ...]
     paper: Published | None
@@ -33,8 +33,8 @@ class Entry:
     @property
     def hits(self) -> tuple[float, float, float]:
         """Hits@1, Hits@3 and Hits@10, means over the seeds."""
-        found = [(result.hits_at_1, result.hits_at_3, result.hits_at_10) for result in self.results]
-        first, third, tenth = (statistics.fmean(values) for values in zip(*found, strict=True))
+        shares = [(result.hits_at_1, result.hits_at_3, result.hits_at_10) for result in self.results]
+        first, third, tenth = (statistics.fmean(values) for values in zip(*shares, strict=True))
         return first, third, tenth
 
     @property
@@ -76,12 +76,12 @@ def render(
         source: where they come from, in Markdown.
         checks: what else was measured.
     """
-    found = by_run(results)
+    by_cell = by_run(results)
     experiments = list(experiments)
-    used = {cell.key for experiment in experiments for cell in experiment.cells} & found.keys()
+    used = {cell.key for experiment in experiments for cell in experiment.cells} & by_cell.keys()
     origin = (
         f"Written by `emugraph reproduce` from {_runs(len(used))} in {source} with the settings of today's "
-        "presets. Figures are those of the weights with the best validation MRR, on test, filtered, heads and tails "
+        "presets. Metrics are those of the weights with the best validation MRR, on test, filtered, heads and tails "
         "together, ties at their mean rank."
     )
     legend = (
@@ -94,7 +94,7 @@ def render(
     for experiment in experiments:
         parts += [f"## {experiment.title}", experiment.caption, f"Command: `emugraph reproduce {experiment.name}`"]
         for table in experiment.tables:
-            parts += [f"### {table.title}", *_render_table(table, found)]
+            parts += [f"### {table.title}", *_render_table(table, by_cell)]
     if checks:
         parts += ["## Kills, fuzzing and checkpoints", *map(_check, checks)]
     parts += ["## Published by others", "For scale; larger dimensions and other settings.", _others()]
@@ -102,8 +102,8 @@ def render(
 
 
 def _check(check: Check) -> str:
-    rows = [[name, *(str(value) for value in values.values())] for name, values in check.figures.items()]
-    columns = ["", *next(iter(check.figures.values()))]
+    rows = [[name, *(str(value) for value in values.values())] for name, values in check.rows.items()]
+    columns = ["", *next(iter(check.rows.values()))]
     return f"{check.about}\n\nCommand: `{check.command}`, on {check.machine}\n\n{markdown_table(columns, rows)}"
 
 
@@ -111,11 +111,11 @@ def _runs(count: int) -> str:
     return "the 1 run" if count == 1 else f"the {count:,} runs"
 
 
-def _render_table(table: Table, found: dict[RunKey, Result]) -> list[str]:
-    """A table's parts: the entries, those below the paper, all figures, and what they were measured with."""
+def _render_table(table: Table, by_cell: dict[RunKey, Result]) -> list[str]:
+    """A table's parts: the entries, those below the paper, all metrics, and what they were measured with."""
     if all(cell.settings is None for cell in table.cells):
         return ["There are no presets for it."]
-    entries = [[_entry(cells, found) for cells in row.entries] for row in table.rows]
+    entries = [[_entry(cells, by_cell) for cells in row.entries] for row in table.rows]
     named = [
         (row.title, column, entry)
         for row, line in zip(table.rows, entries, strict=True)
@@ -140,10 +140,10 @@ def _behind(table: Table, entries: Sequence[Sequence[Entry]]) -> list[str]:
     """Of the rows that ought to be ahead of another: in how many columns they are, and in which they are not."""
     lines = {row.title: line for row, line in zip(table.rows, entries, strict=True)}
     compared = [
-        (f"{title} {column}", ours.mrr >= theirs.mrr)
+        (f"{title} {column}", ours.mrr >= published.mrr)
         for title, other in table.ahead
-        for column, ours, theirs in zip(table.columns, lines[title], lines[other], strict=True)
-        if ours.results and theirs.results
+        for column, ours, published in zip(table.columns, lines[title], lines[other], strict=True)
+        if ours.results and published.results
     ]
     if not compared:
         return []
@@ -153,13 +153,13 @@ def _behind(table: Table, entries: Sequence[Sequence[Entry]]) -> list[str]:
     return [f"The MRR with EMU is at least that of plain in {count} pairs.{named}"]
 
 
-def _entry(cells: Sequence[Cell], found: dict[RunKey, Result]) -> Entry:
-    results = tuple(found[cell.key] for cell in cells if cell.key is not None and cell.key in found)
+def _entry(cells: Sequence[Cell], by_cell: dict[RunKey, Result]) -> Entry:
+    results = tuple(by_cell[cell.key] for cell in cells if cell.key is not None and cell.key in by_cell)
     return Entry(results, published(cells[0]) if cells else None)
 
 
 def _short(entry: Entry) -> str:
-    """An entry of the first table, the paper's figures under its own."""
+    """An entry of the first table, the paper's metrics under its own."""
     paper = "" if entry.paper is None else f"paper {entry.paper.mrr:.3f} / {entry.paper.hits_at_10:.3f}"
     if not entry.results:
         return f"{DASH}<br>{paper}" if paper else DASH
@@ -179,11 +179,11 @@ def _details(corner: str, measured: Iterable[tuple[str, str, Entry]], *, compare
         line += [str(len(entry.results)), f"{entry.seconds:.0f}"]
         if compared and entry.paper:
             pairs = ((entry.mrr, entry.paper.mrr), (entry.hits[-1], entry.paper.hits_at_10))
-            line += [f"{own - theirs:+.4f}" for own, theirs in pairs]
+            line += [f"{own - published:+.4f}" for own, published in pairs]
         elif compared:
             line += [DASH, DASH]
         lines.append([*line, _changed(entry.results[0])])
-    summary = "All figures, seeds, seconds and settings"
+    summary = "All metrics, seeds, seconds and settings"
     return f"<details><summary>{summary}</summary>\n\n{markdown_table(header, lines)}\n\n</details>"
 
 

@@ -19,7 +19,7 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Result(BaseModel):
-    """A finished run: what it was, its figures on test, and what it was made with."""
+    """A finished run: what it was, its metrics on test, and what it was made with."""
 
     model_config = ConfigDict(frozen=True, allow_inf_nan=False, populate_by_name=True)
 

@@ -126,7 +126,7 @@ def run_cells(
 
 
 def _measure(cell: Cell, kg: KnowledgeGraph, keep: Path | None, device: str, callbacks: tuple[Callback, ...]) -> Result:
-    """Train a cell in a folder of its own and take down its figures."""
+    """Train a cell in a folder of its own and take down its metrics."""
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
     # Within the folder where it may stay, so that only whole runs get a name there.
@@ -144,9 +144,9 @@ def describe_run(cell: Cell, run: Run) -> Result:
     Raises:
         EmugraphError: the data set has no test triples.
     """
-    if "test" not in run.figures:
+    if "test" not in run.metrics:
         raise EmugraphError(f"{run.kg.name} has no test triples to measure on")
-    test = run.figures["test"]
+    test = run.metrics["test"]
     made_on = machine(run.device)
     threads = f"{made_on['threads']} thread{'' if made_on['threads'] == 1 else 's'}"
     words = f"{made_on['processor']}, {threads} of {made_on['cores']} cores"
@@ -159,13 +159,13 @@ def describe_run(cell: Cell, run: Run) -> Result:
         method=cell.method,
         dim=cell.dim,
         seed=cell.seed,
-        steps=run.figures["steps"],
-        seconds=run.figures["seconds"],
+        steps=run.metrics["steps"],
+        seconds=run.metrics["seconds"],
         mrr=test["mrr"],
         hits_at_1=test["hits@1"],
         hits_at_3=test["hits@3"],
         hits_at_10=test["hits@10"],
-        valid_mrr=run.figures["valid"]["mrr"] if "valid" in run.figures else None,
+        valid_mrr=run.metrics["valid"]["mrr"] if "valid" in run.metrics else None,
         version=__version__,
         machine=words,
         settings=run.settings.model_dump(mode="json"),

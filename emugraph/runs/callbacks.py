@@ -20,7 +20,7 @@ class FinishedRun(Protocol):
     kg: KnowledgeGraph
     settings: Settings
     model: Model
-    figures: dict[str, Any]
+    metrics: dict[str, Any]
 
 
 class Callback:
@@ -35,14 +35,14 @@ class Callback:
         Call ``trainer.finish()`` before reading embeddings here: rows that the step did not use may be behind.
         """
 
-    def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+    def on_validation(self, trainer: Trainer, metrics: dict[str, Any], best: bool) -> None:
         """After each validation; ``best`` tells whether its MRR is the highest so far."""
 
     def on_checkpoint(self, trainer: Trainer, path: Path) -> None:
         """After a checkpoint was written into the run's folder ``path``."""
 
     def on_end(self, run: FinishedRun) -> None:
-        """After the final figures."""
+        """After the final metrics."""
 
     def on_exit(self) -> None:
         """At the very end, also of a run that was interrupted or failed, or did not even start."""

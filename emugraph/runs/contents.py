@@ -23,9 +23,10 @@ from emugraph.io.state_dict import State
 from emugraph.io.tensor_files import all_finite, map_tensors, map_values, nbytes, write_tensors
 from emugraph.models import Model, model_class
 from emugraph.prediction.calibration import Calibration
-from emugraph.runs.folder import CALIBRATION, CONFIG, ENVIRONMENT, FORMAT, WEIGHTS, RunFolder
+from emugraph.runs import old_formats
+from emugraph.runs.folder import CALIBRATION, CONFIG, ENVIRONMENT, FORMAT, METRICS, WEIGHTS, RunFolder
 from emugraph.system import format_bytes, machine, versions
-from emugraph.training.settings import Settings
+from emugraph.training.settings import Settings, with_current_names
 from emugraph.types import SPLITS
 
 _HEADER = 1 << 16
@@ -92,7 +93,7 @@ def read_config(folder: RunFolder) -> Config:
         raise EmugraphError(f"{path} is damaged: {error}") from error
     if not isinstance(values.get("settings"), dict):
         raise EmugraphError(f"{path} is damaged: it has no table of settings")
-    settings = Settings.create(values["settings"], source=str(path))
+    settings = Settings.create(with_current_names(values["settings"]), source=str(path))
     checkpoints = values.get("checkpoints", {})
     try:
         init_from = values.get("init_from")
@@ -117,9 +118,9 @@ def environment_changes(folder: RunFolder, device: torch.device) -> list[str]:
     changes = []
     for part, name in (("versions", "emugraph"), ("versions", "torch"), ("machine", "threads"), ("machine", "device"),
                        ("machine", "processor"), ("machine", "matmul_precision")):  # fmt: skip
-        found = before.get(part, {}).get(name)
-        if found is not None and found != now[part][name]:
-            changes.append(f"{name} was {found}, is {now[part][name]}")
+        old = before.get(part, {}).get(name)
+        if old is not None and old != now[part][name]:
+            changes.append(f"{name} was {old}, is {now[part][name]}")
     return changes
 
 
@@ -193,9 +194,9 @@ def read_model(folder: RunFolder, kg: KnowledgeGraph, settings: Settings) -> Mod
     if size > largest:
         raise EmugraphError(f"{path} has {format_bytes(size)}; what {CONFIG} asks for takes {format_bytes(largest)}")
     weights = folder.use(WEIGHTS, map_tensors, largest)
-    found = {name: tuple(tensor.shape) for name, tensor in weights.items()}
-    if found != expected:
-        raise EmugraphError(f"{path} holds {found}; {CONFIG} asks for {expected}")
+    shapes = {name: tuple(tensor.shape) for name, tensor in weights.items()}
+    if shapes != expected:
+        raise EmugraphError(f"{path} holds {shapes}; {CONFIG} asks for {expected}")
     if not all(tensor.dtype == torch.float32 and all_finite(tensor) for tensor in weights.values()):
         raise EmugraphError(f"{path} is damaged: not all its numbers are finite float32")
     model.load_state_dict(weights, assign=True)
@@ -217,6 +218,28 @@ def load_embeddings(path: Path) -> dict[str, Table]:
     return tables_of(read_model(folder, kg, config.settings), kg)
 
 
+def write_metrics(folder: RunFolder, metrics: dict[str, Any]) -> None:
+    """Write the final metrics."""
+    folder.write_json(METRICS, metrics)
+
+
+def read_metrics(folder: RunFolder) -> dict[str, Any] | None:
+    """Read what :func:`write_metrics` wrote; None where there is none. Raises EmugraphError if it is damaged."""
+    for name in (METRICS, old_formats.METRICS):
+        if folder.has(name):
+            metrics = folder.read_json(name)
+            if not isinstance(metrics, dict):
+                raise EmugraphError(f"{folder.path / name} is damaged: it is {metrics!r:.50}")
+            return metrics
+    return None
+
+
+def remove_results(folder: RunFolder) -> None:
+    """Remove what the end of training writes: metrics and calibration."""
+    for name in (METRICS, old_formats.METRICS, CALIBRATION):
+        folder.remove(name)
+
+
 def write_calibrations(folder: RunFolder, calibrations: tuple[Calibration, Calibration] | None) -> None:
     """Write the probabilities of entities and of relations, if there are any."""
     if calibrations is not None:
@@ -230,8 +253,9 @@ def read_calibrations(folder: RunFolder) -> tuple[Calibration, Calibration] | No
         return None
     values = folder.read_json(CALIBRATION)
     try:
-        return Calibration(**values["entities"]), Calibration(**values["relations"])
-    except (TypeError, KeyError, ValueError) as error:
+        entities, relations = (old_formats.calibration_values(values[name]) for name in ("entities", "relations"))
+        return Calibration(**entities), Calibration(**relations)
+    except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise EmugraphError(f"{folder.path / CALIBRATION} is damaged: {error}") from error
 
 
@@ -250,14 +274,15 @@ def read_checkpoint(folder: RunFolder) -> tuple[str, State] | None:
     Raises:
         EmugraphError: it is damaged; the message says what to do.
     """
-    found = folder.checkpoints()
-    if not found:
+    checkpoints = folder.checkpoints()
+    if not checkpoints:
         return None
-    name = found[0][1]
+    name = checkpoints[0][1]
     try:
-        return name, folder.use(name, lambda path: {**map_values(path), **map_tensors(path)})
+        state = folder.use(name, lambda path: {**map_values(path), **map_tensors(path)})
+        return name, old_formats.checkpoint_state(state)
     except EmugraphError as error:
-        before = f"step {found[1][0]:,}" if len(found) > 1 else "its beginning"
+        before = f"step {checkpoints[1][0]:,}" if len(checkpoints) > 1 else "its beginning"
         raise EmugraphError(f"{error}. Delete it to go on from {before}") from error
 
 

@@ -8,7 +8,7 @@
     weights.safetensors  the embeddings, those of the best validation
     checkpoints/         step-N.safetensors: all that training needs to go on after step N
     log.jsonl            one line a training record and a line a validation; not in the manifest
-    figures.json         the final figures
+    metrics.json         the final metrics
     calibration.json     probabilities of answers, as fitted on validation
     environment.json     versions and machine
 
@@ -37,11 +37,14 @@ from emugraph.io.atomic import creating, explain_write_errors, replacing, write_
 from emugraph.io.bounded_files import open_bounded, read_bounded
 from emugraph.io.checksums import Sums
 
-FORMAT = 2
-"""Version of the folder's form. Format 1 had no manifest and no checkpoints; it can still be read."""
+FORMAT = 3
+"""Version of the folder's form. Format 1 had no manifest and no checkpoints; it can be read, but not resumed. Format 2
+had other names, see :mod:`emugraph.runs.old_formats`; it can be read and resumed."""
+
+_WITH_MANIFEST = (2, FORMAT)
 
 MANIFEST, CONFIG, WEIGHTS = "manifest.json", "config.toml", "weights.safetensors"
-LOG, FIGURES, ENVIRONMENT = "log.jsonl", "figures.json", "environment.json"
+LOG, METRICS, ENVIRONMENT = "log.jsonl", "metrics.json", "environment.json"
 CALIBRATION = "calibration.json"
 
 _LARGEST_MANIFEST = 1 << 20
@@ -196,8 +199,8 @@ class RunFolder:
 
     def checkpoints(self) -> list[tuple[int, str]]:
         """Steps and files of the checkpoints that are there, the latest first."""
-        found = ((_CHECKPOINT.fullmatch(name), name) for name in self._files or ())
-        return sorted(((int(match[1]), name) for match, name in found if match and self.has(name)), reverse=True)
+        matches = ((_CHECKPOINT.fullmatch(name), name) for name in self._files or ())
+        return sorted(((int(match[1]), name) for match, name in matches if match and self.has(name)), reverse=True)
 
     # ---------------------------------------------------------------- writing
 
@@ -302,9 +305,9 @@ def _read_manifest(path: Path) -> dict[str, list[Sums]]:
         raise EmugraphError(f"{file} is damaged: {error}") from error
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise EmugraphError(f"{file} is damaged: it does not list files")
-    if manifest.get("format") != FORMAT:
+    if manifest.get("format") not in _WITH_MANIFEST:
         raise EmugraphError(
-            f"{file} has format {manifest.get('format')!r:.20}; this version reads formats 1 and {FORMAT}: "
+            f"{file} has format {manifest.get('format')!r:.20}; this version reads formats 1 to {FORMAT}: "
             "a later version of emugraph wrote it"
         )
     try:

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from emugraph._renamed import warn
 from emugraph.data.graph import KnowledgeGraph
 from emugraph.embeddings.table import start_from
 from emugraph.errors import EmugraphError, InputError
@@ -28,13 +29,15 @@ from emugraph.runs.contents import (
     read_checkpoint,
     read_config,
     read_graph,
+    read_metrics,
     read_model,
+    remove_results,
     write_calibrations,
     write_config,
     write_environment,
     write_graph,
 )
-from emugraph.runs.folder import CALIBRATION, FIGURES, RunFolder
+from emugraph.runs.folder import RunFolder
 from emugraph.runs.session import Session
 from emugraph.system import choose_device, with_matmul_precision
 from emugraph.training.resolve import resolve_settings
@@ -50,7 +53,7 @@ class Run(TrainedModel):
         kg: the graph that it was trained on.
         settings: the settings that ran.
         model: the score function with its best weights.
-        figures: the final figures: ``seconds``, ``steps``, ``best_step``, and for each evaluated split its figures.
+        metrics: the final metrics: ``seconds``, ``steps``, ``best_step``, and for each evaluated split its metrics.
         calibrations: see :class:`TrainedModel`.
     """
 
@@ -60,17 +63,23 @@ class Run(TrainedModel):
         kg: KnowledgeGraph,
         settings: Settings,
         model: Model,
-        figures: dict[str, Any] | None = None,
+        metrics: dict[str, Any] | None = None,
         calibrations: tuple[Calibration, Calibration] | None = None,
     ) -> None:
         super().__init__(kg, model, calibrations)
         self.path = path
         self.settings = settings
-        self.figures = figures or {}
+        self.metrics = metrics or {}
 
     def resume(self, *, steps: int | None = None, **options: Any) -> Run:
         """Go on with the training; see :func:`emugraph.resume`."""
         return resume(self.path, steps=steps, **options)
+
+    @property
+    def figures(self) -> dict[str, Any]:
+        """The old name of ``metrics``."""
+        warn("Run.figures", "Run.metrics")
+        return self.metrics
 
     def __repr__(self) -> str:
         return f"Run({str(self.path)!r}, {self.settings.model} on {self.kg.name})"
@@ -115,7 +124,7 @@ def train(
         changes: settings that differ from the preset or the defaults, by name: see :class:`emugraph.Settings`.
 
     Returns:
-        The run, its model with the best weights, its figures under ``run.figures``. The folder has the same.
+        The run, its model with the best weights, its metrics under ``run.metrics``. The folder has the same.
 
     Raises:
         InputError: unknown names, values that do not fit, a folder that exists, or no triples to train on.
@@ -165,10 +174,7 @@ def load(path: str | Path, *, device: str = "auto") -> Run:
     config = read_config(folder)
     kg = read_graph(folder, config.dataset)
     model = read_model(folder, kg, config.settings).to(choose_device(device))
-    figures = folder.read_json(FIGURES) if folder.has(FIGURES) else {}
-    if not isinstance(figures, dict):
-        raise EmugraphError(f"{folder.path / FIGURES} is damaged: it is {figures!r:.50}")
-    return Run(folder.path, kg, config.settings, model, figures, read_calibrations(folder))
+    return Run(folder.path, kg, config.settings, model, read_metrics(folder), read_calibrations(folder))
 
 
 def resume(
@@ -184,7 +190,7 @@ def resume(
 ) -> Run:
     """Go on with a run from its last checkpoint, or from its beginning where there is none.
 
-    On a CPU, with the same number of threads and the same versions, the weights and the figures are in the end those of
+    On a CPU, with the same number of threads and the same versions, the weights and the metrics are in the end those of
     a run that was never cut off, bit for bit.
 
     Args:
@@ -197,7 +203,7 @@ def resume(
         map_to, cuda_graphs, matmul_precision: see :func:`train`.
 
     Returns:
-        The run. One that had come to its end is opened, and nothing else is done.
+        The run. A run that had ended is opened, and nothing else is done.
 
     Raises:
         InputError: there is no such run, another process trains in the folder, or ``steps`` are too few.
@@ -210,25 +216,23 @@ def resume(
         raise InputError(f"{path} was trained by a version without checkpoints: it can be opened, but not resumed")
     with with_matmul_precision(matmul_precision), folder.lock():
         config = read_config(folder)
-        asked = _longer(config, steps, checkpoints, folder.path)
-        found = read_checkpoint(folder)
+        longer = _longer(config, steps, checkpoints, folder.path)
+        checkpoint = read_checkpoint(folder)
         kg = read_graph(folder, config.dataset)
-        trainer = _build(kg, asked.settings, chosen, map_to, cuda_graphs)
-        session = Session(trainer, folder, asked.checkpoints, tuple(callbacks))
-        if found is not None:
-            name, state = found
+        trainer = _build(kg, longer.settings, chosen, map_to, cuda_graphs)
+        session = Session(trainer, folder, longer.checkpoints, tuple(callbacks))
+        if checkpoint is not None:
+            name, state = checkpoint
             try:
                 session.load(state)
             except ValueError as error:
                 raise EmugraphError(f"{folder.path / name} does not fit its run: {error}") from error
-        if session.done and folder.has(FIGURES):
+        if session.done and read_metrics(folder) is not None:
             return load(folder.path, device=device)
-        if asked != config:
-            write_config(folder, asked)
-        for name in (FIGURES, CALIBRATION):
-            folder.remove(name)
+        write_config(folder, longer)
+        remove_results(folder)
         folder.cut_log(session.trainer.step_count)
-        if found is not None:
+        if checkpoint is not None:
             session.put_back_best(state)
         return _run(session)
 
@@ -262,8 +266,8 @@ def _run(session: Session) -> Run:
     trainer = session.trainer
     try:
         with _explain_lack_of_memory("--negatives, --batch-size or --dim"):
-            figures = session.run()
-        run = Run(session.folder.path, trainer.kg, trainer.settings, trainer.model, figures)
+            metrics = session.run()
+        run = Run(session.folder.path, trainer.kg, trainer.settings, trainer.model, metrics)
         with trainer.section("calibration"):
             write_calibrations(session.folder, run.calibrations)
         for callback in session.callbacks:

@@ -1,4 +1,4 @@
-"""A training run from where it stands to its end: validations, the log, checkpoints, best weights, final figures."""
+"""A training run from where it stands to its end: validations, the log, checkpoints, best weights, final metrics."""
 
 from __future__ import annotations
 
@@ -17,8 +17,15 @@ from emugraph.errors import DivergedError, EmugraphError
 from emugraph.evaluation.ranking import Evaluator
 from emugraph.io.state_dict import State, part_of, same_shape, taken_over, under
 from emugraph.runs.callbacks import Callback
-from emugraph.runs.contents import Checkpoints, fingerprint, read_weights, write_checkpoint, write_weights
-from emugraph.runs.folder import FIGURES, RunFolder
+from emugraph.runs.contents import (
+    Checkpoints,
+    fingerprint,
+    read_weights,
+    write_checkpoint,
+    write_metrics,
+    write_weights,
+)
+from emugraph.runs.folder import RunFolder
 from emugraph.training.trainer import Trainer
 
 
@@ -94,7 +101,7 @@ class Session:
         """Make the steps that are left, and rank validation and test with the best weights.
 
         Returns:
-            the final figures.
+            the final metrics.
 
         Raises:
             Interrupted: Ctrl-C or SIGTERM came; the step was finished, and a checkpoint written.
@@ -124,9 +131,9 @@ class Session:
                 callback.on_step(trainer, loss)
             if trainer.step_count % settings.valid_every == 0 or trainer.step_count == settings.steps:
                 self._validate()
-            if stopping.asked is not None:
+            if stopping.requested is not None:
                 self.checkpoint()
-                raise self._interrupted(stopping.asked)
+                raise self._interrupted(stopping.requested)
             if self._due():
                 self.checkpoint()
 
@@ -145,16 +152,16 @@ class Session:
             self._keep()
             return
         with trainer.section("validation"):
-            figures = self.evaluator.evaluate(trainer.model, self.valid)
-        better = figures["mrr"] > self.best_mrr
+            metrics = self.evaluator.evaluate(trainer.model, self.valid)
+        better = metrics["mrr"] > self.best_mrr
         if better:
-            self.best_mrr = figures["mrr"]
+            self.best_mrr = metrics["mrr"]
             self._keep()
         self.since_best = 0 if better else self.since_best + 1
         self.stopped = 0 < settings.patience <= self.since_best
-        self._log(type="validation", best=better, **figures)
+        self._log(type="validation", best=better, **metrics)
         for callback in self.callbacks:
-            callback.on_validation(trainer, figures, better)
+            callback.on_validation(trainer, metrics, better)
 
     def _keep(self) -> None:
         """Keep the weights as they are now in the run's folder, and not in memory a second time."""
@@ -169,17 +176,17 @@ class Session:
         trainer = self.trainer
         if self.best_step != trainer.step_count:  # else they are the model's
             trainer.model.load_state_dict(read_weights(self.folder))
-        figures: dict[str, Any] = {
+        metrics: dict[str, Any] = {
             "seconds": round(self.seconds, 1),
             "steps": trainer.step_count,
             "best_step": self.best_step,
         }
         for split in ("valid", "test"):
             if trainer.kg.count(split):
-                with trainer.section("final figures"):
-                    figures[split] = self.evaluator.evaluate(trainer.model, split)
-        self.folder.write_json(FIGURES, figures)
-        return figures
+                with trainer.section("final metrics"):
+                    metrics[split] = self.evaluator.evaluate(trainer.model, split)
+        write_metrics(self.folder, metrics)
+        return metrics
 
     # ---------------------------------------------------------------- checkpoints
 
@@ -269,10 +276,10 @@ def _fixed(settings: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in ("steps", "patience")}
 
 
-def _check_same(what: str, found: dict[str, Any], expected: dict[str, Any]) -> None:
-    for name in expected | found:
-        if found.get(name) != expected.get(name):
-            there, here = found.get(name), expected.get(name)
+def _check_same(what: str, actual: dict[str, Any], expected: dict[str, Any]) -> None:
+    for name in expected | actual:
+        if actual.get(name) != expected.get(name):
+            there, here = actual.get(name), expected.get(name)
             raise ValueError(f"it is for other {what}: {name} is {there!r:.80} there, {here!r:.80} here")
 
 
@@ -283,7 +290,7 @@ class _Stopping:
     """
 
     def __init__(self) -> None:
-        self.asked: int | None = None
+        self.requested: int | None = None
         self._raise: Callable[[int], BaseException] | None = None
         self._before: dict[int, Any] = {}
 
@@ -303,12 +310,12 @@ class _Stopping:
     def now(self, error: Callable[[int], BaseException]) -> None:
         """From here on do not wait: raise ``error`` of the signal's number as soon as it comes, or if it has come."""
         self._raise = error
-        if self.asked is not None:
-            raise error(self.asked)
+        if self.requested is not None:
+            raise error(self.requested)
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         if self._raise is not None:
             raise self._raise(number)
-        if self.asked is not None:
+        if self.requested is not None:
             raise KeyboardInterrupt
-        self.asked = number
+        self.requested = number

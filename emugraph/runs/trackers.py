@@ -1,10 +1,10 @@
 """Training runs in other people's trackers: TensorBoard, MLflow, Weights & Biases; and as a table.
 
 Each is a callback of :func:`emugraph.train` and :func:`emugraph.resume`. It is given the settings at the start; at each
-validation the mean training loss since the one before, the learning rate and the validation figures; and at the end the
-final figures of validation and test. What training writes by itself, ``log.jsonl``, is written without any of them.
+validation the mean training loss since the one before, the learning rate and the validation metrics; and at the end the
+final metrics of validation and test. What training writes by itself, ``log.jsonl``, is written without any of them.
 
-Figures go by step, under names that all trackers take: ``train/loss``, ``train/learning_rate``, ``valid/mrr``,
+Metrics go by step, under names that all trackers take: ``train/loss``, ``train/learning_rate``, ``valid/mrr``,
 ``valid/tail/hits_at_10``, ``final/test/mean_rank``. In a resumed run the first loss is the mean over the steps since
 the checkpoint.
 """
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from emugraph.runs.callbacks import FinishedRun
     from emugraph.training.trainer import Trainer
 
-FIGURES = ("mrr", "mean_rank", "hits@1", "hits@3", "hits@10")
+METRICS = ("mrr", "mean_rank", "hits@1", "hits@3", "hits@10")
 
 Outcome = Literal["finished", "interrupted", "failed"]
 
@@ -42,7 +42,7 @@ logger = logging.getLogger("emugraph")
 
 
 class Tracker(Callback, ABC):
-    """Takes a run's figures to somewhere; the methods without a body say where.
+    """Takes a run's metrics to somewhere; the methods without a body say where.
 
     Where the tracker cannot begin, training does not either. One that fails later is given up with a warning in the log
     ``emugraph``, and training goes on.
@@ -71,8 +71,8 @@ class Tracker(Callback, ABC):
         """A run begins, or goes on after ``step``."""
 
     @abstractmethod
-    def record(self, figures: Mapping[str, float], step: int) -> None:
-        """Figures by name, after a step."""
+    def record(self, metrics: Mapping[str, float], step: int) -> None:
+        """Metrics by name, after a step."""
 
     @abstractmethod
     def close(self, outcome: Outcome) -> None:
@@ -101,15 +101,15 @@ class Tracker(Callback, ABC):
             self._loss, self._steps = None, 0
             self._record({"train/loss": mean, "train/learning_rate": trainer.learning_rate}, trainer.step_count)
 
-    def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
-        self._record(_flat("valid", figures), trainer.step_count)
+    def on_validation(self, trainer: Trainer, metrics: dict[str, Any], best: bool) -> None:
+        self._record(_flat("valid", metrics), trainer.step_count)
 
     def on_end(self, run: FinishedRun) -> None:
         final: dict[str, float] = {}
         for split in ("valid", "test"):
-            if split in run.figures:
-                final |= _flat(f"final/{split}", run.figures[split])
-        self._record(final, run.figures["steps"])
+            if split in run.metrics:
+                final |= _flat(f"final/{split}", run.metrics[split])
+        self._record(final, run.metrics["steps"])
         self._finished = True
 
     def on_exit(self) -> None:
@@ -123,11 +123,11 @@ class Tracker(Callback, ABC):
         except Exception as failure:
             self._give_up(failure)
 
-    def _record(self, figures: Mapping[str, float], step: int) -> None:
-        if self._given_up or not figures:
+    def _record(self, metrics: Mapping[str, float], step: int) -> None:
+        if self._given_up or not metrics:
             return
         try:
-            self.record(figures, step)
+            self.record(metrics, step)
         except Exception as failure:
             self._give_up(failure)
 
@@ -137,13 +137,13 @@ class Tracker(Callback, ABC):
         self._given_up = True
 
 
-def _flat(prefix: str, figures: Mapping[str, Any]) -> dict[str, float]:
-    """Figures by names such as "valid/mrr" and "valid/tail/hits_at_10"."""
-    found = {f"{prefix}/{name.replace('@', '_at_')}": float(figures[name]) for name in FIGURES}
+def _flat(prefix: str, metrics: Mapping[str, Any]) -> dict[str, float]:
+    """Metrics by names such as "valid/mrr" and "valid/tail/hits_at_10"."""
+    flat = {f"{prefix}/{name.replace('@', '_at_')}": float(metrics[name]) for name in METRICS}
     for side in SIDES:
-        if side in figures:
-            found |= _flat(f"{prefix}/{side}", figures[side])
-    return found
+        if side in metrics:
+            flat |= _flat(f"{prefix}/{side}", metrics[side])
+    return flat
 
 
 class Csv(Tracker):
@@ -159,9 +159,9 @@ class Csv(Tracker):
             lines = read_bounded(self._path, None).decode("utf-8", "replace").splitlines(keepends=True)
         write_text(self._path, "".join(["step,name,value\n", *(line for line in lines if _stays(line, step))]))
 
-    def record(self, figures: Mapping[str, float], step: int) -> None:
+    def record(self, metrics: Mapping[str, float], step: int) -> None:
         with explain_write_errors(self._path), self._path.open("a", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows([step, name, value] for name, value in figures.items())
+            csv.writer(file, lineterminator="\n").writerows([step, name, value] for name, value in metrics.items())
 
     def close(self, outcome: Outcome) -> None:
         pass  # the file is open only while something is written
@@ -177,7 +177,7 @@ class TensorBoard(Tracker):
     """Events in the run's folder, under ``tensorboard``; ``tensorboard --logdir runs`` shows all runs.
 
     Settings are hyperparameters, so that runs can be compared by them. A run that is resumed goes on with its events:
-    what came after its checkpoint is dropped. Final figures of an end that was not the last stay, with their step.
+    what came after its checkpoint is dropped. Final metrics of an end that was not the last stay, with their step.
     """
 
     package = "torch.utils.tensorboard"
@@ -191,8 +191,8 @@ class TensorBoard(Tracker):
         self._writer.file_writer.add_summary(started)
         self._writer.flush()
 
-    def record(self, figures: Mapping[str, float], step: int) -> None:
-        for name, value in figures.items():
+    def record(self, metrics: Mapping[str, float], step: int) -> None:
+        for name, value in metrics.items():
             self._writer.add_scalar(name, value, step)
         self._writer.flush()  # it would wait for two minutes otherwise
 
@@ -211,19 +211,19 @@ class MlFlow(Tracker):
     package = "mlflow"
 
     def begin(self, name: str, settings: Mapping[str, Any], path: Path, step: int) -> None:
-        given = self.library.is_tracking_uri_set()
-        self._client = self.library.MlflowClient(None if given else f"sqlite:///{Path('mlflow.db').resolve()}")
+        address = self.library.is_tracking_uri_set()
+        self._client = self.library.MlflowClient(None if address else f"sqlite:///{Path('mlflow.db').resolve()}")
         wanted = os.environ.get("MLFLOW_EXPERIMENT_NAME") or settings["dataset"]
-        found = self._client.get_experiment_by_name(wanted)
-        experiment = found.experiment_id if found is not None else self._client.create_experiment(wanted)
+        existing = self._client.get_experiment_by_name(wanted)
+        experiment = existing.experiment_id if existing is not None else self._client.create_experiment(wanted)
         tags = {"folder": str(path.resolve())} | ({"resumed_after": str(step)} if step else {})
         self._run = self._client.create_run(experiment, run_name=name, tags=tags).info.run_id
         parameter = self.library.entities.Param
         self._client.log_batch(self._run, params=[parameter(n, str(value)) for n, value in settings.items()])
 
-    def record(self, figures: Mapping[str, float], step: int) -> None:
+    def record(self, metrics: Mapping[str, float], step: int) -> None:
         metric, now = self.library.entities.Metric, int(1000 * time.time())  # milliseconds
-        self._client.log_batch(self._run, metrics=[metric(name, value, now, step) for name, value in figures.items()])
+        self._client.log_batch(self._run, metrics=[metric(name, value, now, step) for name, value in metrics.items()])
 
     def close(self, outcome: Outcome) -> None:
         status = {"finished": "FINISHED", "interrupted": "KILLED", "failed": "FAILED"}[outcome]
@@ -248,11 +248,11 @@ class WeightsAndBiases(Tracker):
             config=dict(settings),
             dir=os.environ.get("WANDB_DIR", str(path)),
             reinit="create_new",  # a run that the caller has open stays as it is
-            settings=self.library.Settings(console="off"),  # figures, not what the terminal shows
+            settings=self.library.Settings(console="off"),  # metrics, not what the terminal shows
         )
 
-    def record(self, figures: Mapping[str, float], step: int) -> None:
-        self._run.log(dict(figures), step=step)
+    def record(self, metrics: Mapping[str, float], step: int) -> None:
+        self._run.log(dict(metrics), step=step)
 
     def close(self, outcome: Outcome) -> None:
         self._run.finish(exit_code=0 if outcome == "finished" else 1)

@@ -13,31 +13,34 @@ Each sampler is made for a graph and draws for a batch of its triples::
 and is a negative sampler of ``dgl.dataloading`` as it is (:class:`~emugraph.sampling.base.NegativeSampler`).
 """
 
+from emugraph._renamed import names_of
 from emugraph.sampling.base import NegativeSampler
-from emugraph.sampling.batches import Batches, SidedBatches, SidesByRelation, SidesInTurn
+from emugraph.sampling.batches import AlternatingSides, Batches, SidedBatches, SidesByRelation
 from emugraph.sampling.bernoulli import Bernoulli
 from emugraph.sampling.in_batch import InBatch
 from emugraph.sampling.khop import KHop
 from emugraph.sampling.mixture import Mixture
 from emugraph.sampling.nscaching import NSCaching
-from emugraph.sampling.one_vs_all import EveryEntity
+from emugraph.sampling.one_vs_all import OneVsAll
 from emugraph.sampling.registry import SAMPLERS
 from emugraph.sampling.uniform import Uniform
 from emugraph.sampling.walk import RandomWalk
 
 __all__ = [
     "SAMPLERS",
+    "AlternatingSides",
     "Batches",
     "Bernoulli",
-    "EveryEntity",
     "InBatch",
     "KHop",
     "Mixture",
     "NSCaching",
     "NegativeSampler",
+    "OneVsAll",
     "RandomWalk",
     "SidedBatches",
     "SidesByRelation",
-    "SidesInTurn",
     "Uniform",
 ]
+
+__getattr__ = names_of(__name__)

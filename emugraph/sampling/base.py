@@ -14,7 +14,7 @@ from emugraph.data.graph import KnowledgeGraph
 from emugraph.data.statistics import answers_per_query
 from emugraph.errors import InputError
 from emugraph.io.state_dict import State
-from emugraph.sampling.filtering import TRIES, KnownTriples
+from emugraph.sampling.filtering import TRIES, TripleFilter
 from emugraph.types import Side
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Corrupt = Literal["tail", "head", "both"]
 
 Scorer = Callable[[Tensor, Tensor, Side], Tensor]
-"""Scores (B, C), without gradients, of candidates (B, C) as answers to triples (B, 3), one side of which is asked."""
+"""Scores (B, C), without gradients, of candidates (B, C) for the target side of triples (B, 3)."""
 
 
 class NegativeSampler(ABC):
@@ -109,7 +109,7 @@ class NegativeSampler(ABC):
         self.corrupt = corrupt
         self.head_probability = head_probability(kg) if by_relation else None
         self.device = torch.device("cpu")
-        self._known = KnownTriples(kg) if filtered else None
+        self._known = TripleFilter(kg) if filtered else None
 
     # ---------------------------------------------------------------- drawing
 
@@ -261,7 +261,7 @@ class NegativeSampler(ABC):
             relations = relations[eids].long()
             if len(relations) and not 0 <= int(relations.min()) <= int(relations.max()) < self.kg.num_relations:
                 raise InputError(
-                    f'graph.edata["relation"] of the edges asked for is in {int(relations.min())}..'
+                    f'graph.edata["relation"] of the edges is in {int(relations.min())}..'
                     f"{int(relations.max())}, but relation ids are 0..{self.kg.num_relations - 1}"
                 )
             return relations

@@ -70,8 +70,8 @@ class Batches:
         self._pending = pending.to(self.triples.device, _PLACES)
 
 
-class SidesInTurn:
-    """Batches with the tail and the head corrupted in turn; each side visits each triple once an epoch.
+class AlternatingSides:
+    """Batches with the tail and the head corrupted alternately; each side visits each triple once an epoch.
 
     Arguments as for :class:`Batches`.
     """

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from emugraph import static_shapes
-from emugraph.data.answer_index import KnownAnswers, among
+from emugraph.data.answer_index import AnswerIndex, among
 from emugraph.data.graph import KnowledgeGraph
 from emugraph.types import SIDES, Side
 
@@ -19,7 +19,7 @@ Redraw = Callable[[Tensor], Tensor]
 """For rows of the batch (M,) another negative of each, (M,)."""
 
 
-class KnownTriples:
+class TripleFilter:
     """The training triples, to be recognised among negatives for a whole batch at once.
 
     Args:
@@ -28,7 +28,7 @@ class KnownTriples:
 
     def __init__(self, kg: KnowledgeGraph) -> None:
         self.num_entities = kg.num_entities
-        self.answers = {side: KnownAnswers(kg.train, kg.num_relations, side) for side in SIDES}
+        self.answers = {side: AnswerIndex(kg.train, kg.num_relations, side) for side in SIDES}
         self._pairs: dict[Side, Tensor] = {}
         self._gaps: dict[Side, Tensor] = {}
         self._sieves: dict[Side, Tensor] = {}
@@ -46,7 +46,7 @@ class KnownTriples:
             self._sieves[side] = sieve
             self._gaps[side] = self._pairs[side] - place
 
-    def to(self, device: torch.device) -> KnownTriples:
+    def to(self, device: torch.device) -> TripleFilter:
         """The same on another device, in place."""
         for known in self.answers.values():
             known.to(device)
@@ -55,12 +55,12 @@ class KnownTriples:
 
     def find(self, entities: Tensor, triples: Tensor, side: Side) -> tuple[Tensor, Tensor]:
         """Which entities (B, K), in the place of the side of triples (B, 3), make training triples: rows, columns."""
-        asked = self._numbers(entities, triples, side)
+        numbers = self._numbers(entities, triples, side)
         pairs, sieve = self._pairs[side], self._sieves[side]
         # Most are unknown, and most of those fall through the sieve; only what stays in it is looked up.
-        rows, columns = sieve[_places(asked, len(sieve))].nonzero(as_tuple=True)
-        asked = asked[rows, columns]
-        known = pairs[torch.searchsorted(pairs, asked).clamp_max_(max(0, len(pairs) - 1))] == asked
+        rows, columns = sieve[_places(numbers, len(sieve))].nonzero(as_tuple=True)
+        numbers = numbers[rows, columns]
+        known = pairs[torch.searchsorted(pairs, numbers).clamp_max_(max(0, len(pairs) - 1))] == numbers
         return rows[known], columns[known]
 
     def contain(self, entities: Tensor, triples: Tensor, side: Side) -> Tensor:
@@ -73,8 +73,8 @@ class KnownTriples:
 
     def _numbers(self, entities: Tensor, triples: Tensor, side: Side) -> Tensor:
         """The numbers (B, K) that known (query, answer) have in the index; no number of it for an unknown query."""
-        slot, found = self.answers[side].slots(triples)
-        return torch.where(found, slot * self.num_entities, -self.num_entities).unsqueeze(1) + entities
+        slot, has_answers = self.answers[side].slots(triples)
+        return torch.where(has_answers, slot * self.num_entities, -self.num_entities).unsqueeze(1) + entities
 
     def replace(
         self, negatives: Tensor, triples: Tensor, side: Side, redraw: Redraw, generator: torch.Generator | None
@@ -103,7 +103,7 @@ class KnownTriples:
         return negatives
 
     def choose(self, drawn: Tensor, triples: Tensor, side: Side, generator: torch.Generator | None) -> Tensor:
-        """What :meth:`replace` comes to, in fixed shapes: each negative's redraws are there from the start.
+        """The same as :meth:`replace`, in fixed shapes: each negative's redraws are there from the start.
 
         Args:
             drawn: entity ids (B, K, T), for each negative some of which the first that makes no training triple is
@@ -125,17 +125,17 @@ class KnownTriples:
         """For each triple an entity that makes no training triple, each with the same probability, (B,); any entity
         where all of them do."""
         known = self.answers[side]
-        slot, found = known.slots(triples)
+        slot, has_answers = known.slots(triples)
         if not len(known.answers):
             return torch.randint(self.num_entities, (len(triples),), generator=generator, device=triples.device)
         start = known.starts[slot]
-        count = torch.where(found, known.starts[slot + 1] - start, 0)
+        count = torch.where(has_answers, known.starts[slot + 1] - start, 0)
         unknown = self.num_entities - count
         choices = torch.where(unknown > 0, unknown, self.num_entities)
         rank = torch.empty_like(slot).random_(0, 2**32, generator=generator).mul_(choices).bitwise_right_shift_(32)
         # The entity of a rank among the unknown ones: as many known ones lie before it as have no more gaps than it.
         before = torch.searchsorted(self._gaps[side], slot * self.num_entities + rank, right=True) - start
-        return torch.where(found & (unknown > 0), rank + before, rank)
+        return torch.where(has_answers & (unknown > 0), rank + before, rank)
 
 
 def _places(numbers: Tensor, size: int) -> Tensor:

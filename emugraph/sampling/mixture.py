@@ -39,13 +39,13 @@ class Mixture(NegativeSampler):
         samplers = [sampler for _, sampler in parts]
         if any(sampler.kg is not samplers[0].kg for sampler in samplers):
             raise InputError("the samplers of a mixture must be made for one graph")
-        asked = {sampler.corrupt for sampler in samplers}
+        requested = {sampler.corrupt for sampler in samplers}
         super().__init__(
             samplers[0].kg,
             k,
             shared=all(sampler.shared for sampler in samplers),
             by_relation=any(sampler.head_probability is not None for sampler in samplers),
-            corrupt=corrupt or (asked.pop() if len(asked) == 1 else "both"),
+            corrupt=corrupt or (requested.pop() if len(requested) == 1 else "both"),
         )
         self.samplers = samplers
         self.shares = [share for share, _ in parts]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from emugraph import static_shapes
-from emugraph.data.answer_index import KnownAnswers
+from emugraph.data.answer_index import AnswerIndex
 from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import InputError, nearest
 from emugraph.io.state_dict import State, ids_below, same_shape
@@ -80,7 +80,7 @@ class NSCaching(NegativeSampler):
         self.update = update
         self.update_every = update_every
         self._due = True
-        self._queries = {side: KnownAnswers(kg.train, kg.num_relations, side) for side in SIDES}
+        self._queries = {side: AnswerIndex(kg.train, kg.num_relations, side) for side in SIDES}
         generator = torch.Generator().manual_seed(seed)
         self.caches: dict[Side, Tensor] = {}
         """For each side the caches of its queries, int32 (queries, N1), in the order of the queries' keys."""
@@ -94,7 +94,7 @@ class NSCaching(NegativeSampler):
         return sum(cache.nbytes for cache in self.caches.values())
 
     def draw(self, triples: Tensor, side: Side, k: int, generator: torch.Generator | None) -> Tensor:
-        slot, found = self._queries[side].slots(triples)
+        slot, has_cache = self._queries[side].slots(triples)
         cache, size = self.caches[side], (len(triples), k)
 
         def randint(high: int) -> Tensor:
@@ -103,9 +103,9 @@ class NSCaching(NegativeSampler):
         if not len(cache):
             return randint(self.num_entities)
         cached = cache[slot.unsqueeze(1), randint(self.cache_size)].long()
-        if not static_shapes.fixed(triples) and found.all():
+        if not static_shapes.fixed(triples) and has_cache.all():
             return cached
-        return torch.where(found.unsqueeze(1), cached, randint(self.num_entities))
+        return torch.where(has_cache.unsqueeze(1), cached, randint(self.num_entities))
 
     @property
     def phase(self) -> Hashable:
@@ -118,12 +118,12 @@ class NSCaching(NegativeSampler):
         if not self._due:
             return
         self.to(triples.device)
-        slot, found = self._queries[side].slots(triples)
-        rows, first = _one_of_each(slot, found)
+        slot, has_cache = self._queries[side].slots(triples)
+        rows, first = _one_of_each(slot, has_cache)
         if not static_shapes.fixed(slot):  # a repeated query is updated once, else each time to the same
-            rows = rows[(first == torch.arange(len(first))) & found[rows]]
+            rows = rows[(first == torch.arange(len(first))) & has_cache[rows]]
             first = torch.arange(len(rows))
-        triples, slot, found = triples[rows], slot[rows], found[rows]
+        triples, slot, has_cache = triples[rows], slot[rows], has_cache[rows]
         if not len(triples) or not len(self.caches[side]):
             return
         random = torch.randint(
@@ -141,7 +141,7 @@ class NSCaching(NegativeSampler):
             unwanted |= self._known.contain(pool, triples, side)
         kept = scores.masked_fill_(unwanted, -torch.inf).topk(self.cache_size, dim=1, sorted=False).indices
         cache = self.caches[side]
-        cache[slot] = torch.where(found.unsqueeze(1), pool.gather(1, kept).int()[first], cache[slot])
+        cache[slot] = torch.where(has_cache.unsqueeze(1), pool.gather(1, kept).int()[first], cache[slot])
 
     def state_dict(self) -> State:
         return {"due": self._due} | dict(self.caches)
@@ -149,8 +149,8 @@ class NSCaching(NegativeSampler):
     def load_state_dict(self, state: State) -> None:
         self._due = state["due"]
         for side, cache in self.caches.items():
-            found = same_shape(state[side], cache, f"the cache of {side}s")
-            cache.copy_(ids_below(self.num_entities, found, f"the cache of {side}s"))
+            stored = same_shape(state[side], cache, f"the cache of {side}s")
+            cache.copy_(ids_below(self.num_entities, stored, f"the cache of {side}s"))
 
     def _move(self, device: torch.device) -> None:
         super()._move(device)
@@ -159,11 +159,11 @@ class NSCaching(NegativeSampler):
             self.caches[side] = self.caches[side].to(device)
 
 
-def _one_of_each(slot: Tensor, found: Tensor) -> tuple[Tensor, Tensor]:
+def _one_of_each(slot: Tensor, has_cache: Tensor) -> tuple[Tensor, Tensor]:
     """Rows of the batch, (B,), by slots: for each row the first one with its slot, for one without a slot another that
     has one, if any has; and for each of them the place where it first stands, (B,)."""
-    ordered, order = torch.where(found, slot, torch.iinfo(slot.dtype).max).sort(stable=True)
+    ordered, order = torch.where(has_cache, slot, torch.iinfo(slot.dtype).max).sort(stable=True)
     fresh = torch.ones_like(ordered, dtype=torch.bool)
     fresh[1:] = ordered[1:] != ordered[:-1]
-    first = torch.where(fresh & found[order], torch.arange(len(slot), device=slot.device), 0).cummax(0).values
+    first = torch.where(fresh & has_cache[order], torch.arange(len(slot), device=slot.device), 0).cummax(0).values
     return order[first], first

@@ -10,12 +10,12 @@ from emugraph.sampling.base import NegativeSampler
 from emugraph.types import Side
 
 
-class EveryEntity(NegativeSampler):
+class OneVsAll(NegativeSampler):
     """The whole vocabulary is held against each positive (1-vs-All), shared by the batch.
 
     The true entity is among the negatives, as it can be among uniform ones. To a softmax with one-hot labels that is a
     head start of ln 2 for the positive, which moves no gradient's sign and no rank; with labels ``beta`` (Eq. 4) the
-    lead that is asked for is ln((1 + beta) / (2 beta)) in place of -ln beta.
+    lead that the loss asks for is ln((1 + beta) / (2 beta)) in place of -ln beta.
 
     Args:
         kg: the graph.

@@ -13,18 +13,22 @@ from emugraph.models import Model
 from emugraph.optimizers import Adagrad, DeferredAdam, LazyAdam, RowAdagrad
 from emugraph.sampling import registry
 from emugraph.sampling.base import NegativeSampler
-from emugraph.sampling.batches import SidedBatches, SidesByRelation, SidesInTurn
+from emugraph.sampling.batches import AlternatingSides, SidedBatches, SidesByRelation
 from emugraph.sampling.khop import KHop
 from emugraph.sampling.nscaching import NSCaching
-from emugraph.sampling.one_vs_all import EveryEntity
+from emugraph.sampling.one_vs_all import OneVsAll
 from emugraph.sampling.walk import RandomWalk
 from emugraph.training.settings import Settings
+
+_SPARSE: dict[str, Callable[..., torch.optim.Optimizer]] = {
+    "lazy-adam": LazyAdam, "adagrad": Adagrad, "row-adagrad": RowAdagrad
+}  # fmt: skip
 
 
 def build_sampler(kg: KnowledgeGraph, settings: Settings) -> NegativeSampler:
     """The sampler of the settings."""
     if settings.negatives == "all":
-        return EveryEntity(kg)
+        return OneVsAll(kg)
     by_relation = None if settings.sides is None else settings.sides == "by-relation"
 
     def make(kind: type[NegativeSampler], k: int) -> NegativeSampler:
@@ -47,7 +51,7 @@ def build_sampler(kg: KnowledgeGraph, settings: Settings) -> NegativeSampler:
 
 
 def needed_neighborhoods(settings: Settings) -> list[dict[str, int]]:
-    """What :func:`emugraph.neighbors.neighborhood` is asked for by the samplers of the settings."""
+    """The arguments of :func:`emugraph.neighbors.neighborhood` for the samplers of the settings."""
     needed = []
     for _, name in registry.parse(settings.sampler):
         if issubclass(registry.SAMPLERS[name], KHop):
@@ -61,13 +65,8 @@ def build_batches(
 ) -> SidedBatches:
     """The stream of batches, with the side of each chosen as the sampler wants it."""
     if sampler.head_probability is None:
-        return SidesInTurn(train, settings.batch_size, generator)
+        return AlternatingSides(train, settings.batch_size, generator)
     return SidesByRelation(train, settings.batch_size, generator, sampler.head_probability)
-
-
-_SPARSE: dict[str, Callable[..., torch.optim.Optimizer]] = {
-    "lazy-adam": LazyAdam, "adagrad": Adagrad, "row-adagrad": RowAdagrad
-}  # fmt: skip
 
 
 def build_optimizer(model: Model, settings: Settings) -> torch.optim.Optimizer:

@@ -1,4 +1,4 @@
-"""From settings to the loss of a batch: how negatives are mixed, and what is asked of the scores."""
+"""From settings to the loss of a batch: how negatives are mixed, and what the loss makes of the scores."""
 
 from __future__ import annotations
 
@@ -85,11 +85,11 @@ def negative_scores(
     """
     count = tuple(negatives.shape[:-1] if index is None else index.shape)
     if settings.mixing == "emu":
-        run = settings.mask_run if len(count) == 1 else 1  # only shared negatives gain from sharing masks
+        mask_group = settings.mask_group if len(count) == 1 else 1  # only shared negatives gain from sharing masks
         mask = draw_masks(
-            -(-count[-1] // run), model.num_components, settings.mutation_rate, generator, kind=settings.mask
+            -(-count[-1] // mask_group), model.num_components, settings.mutation_rate, generator, kind=settings.mask
         )
-        return mutated_scores(model, query, positive, negatives, mask, run, index)
+        return mutated_scores(model, query, positive, negatives, mask, mask_group, index)
     if settings.mixing == "mixup":
         weight = draw_mixup_weights(count, generator, a=settings.mixup_a, b=settings.mixup_b)
         return mixed_up_scores(model, query, positive, negatives, weight, index)

@@ -10,7 +10,7 @@ from emugraph.sampling import registry
 from emugraph.training.presets import PLAIN, Method, find_preset
 from emugraph.training.settings import Settings
 
-_FOR_SHARED = ("batch_size", "negatives", "mask_run")
+_FOR_SHARED = ("batch_size", "negatives", "mask_group")
 
 
 def resolve_settings(
@@ -26,9 +26,9 @@ def resolve_settings(
     name = model_class(model).name
     emu = emu or changes.get("mixing", "none") != "none"
     method: Method = "emu" if emu else "plain"
-    asked = kg.name, name, method, changes.get("dim")
+    preset_key = kg.name, name, method, changes.get("dim")
     sampler = registry.canonical(changes.get("sampler", "uniform"))
-    preset = find_preset(*asked, sampler) or find_preset(*asked)
+    preset = find_preset(*preset_key, sampler) or find_preset(*preset_key)
     own = changes.get("sharing") == "per-positive" or bool(changes.get("filtered"))
     if preset and "sampler" not in preset and (own or not registry.shares_by_default(sampler)):
         preset = {key: value for key, value in preset.items() if key not in _FOR_SHARED}

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from emugraph._renamed import warn
 from emugraph.errors import InputError, nearest
 from emugraph.io import toml
 
@@ -15,6 +16,26 @@ Positive = Annotated[int, Field(ge=1, lt=2**31)]
 Count = Annotated[int, Field(ge=0, lt=2**31)]
 PositiveFloat = Annotated[float, Field(gt=0, le=1e6)]
 Share = Annotated[float, Field(ge=0, le=1)]
+
+
+_OLD_NAMES = {"mask_run": "mask_group"}
+_OLD_VALUES: dict[str, dict[Any, str]] = {"sides": {"in-turn": "alternating"}}
+
+
+def with_current_names(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings, some of which may have the names and values of an earlier version, as they are called now.
+
+    Raises:
+        InputError: a setting stands there by its old name and by its new one.
+    """
+    current = {}
+    for name, value in values.items():
+        new = _OLD_NAMES.get(name, name)
+        if new != name and new in values:
+            raise InputError(f"{name} is now {new}, and both are there; leave out {name}")
+        choices = _OLD_VALUES.get(new, {})
+        current[new] = choices.get(value, value) if isinstance(value, str) else value
+    return current
 
 
 class Settings(BaseModel):
@@ -27,7 +48,7 @@ class Settings(BaseModel):
     init_scale: PositiveFloat | None = Field(
         None, description="entity embeddings start uniform in +- this (default: the model's own)"
     )
-    reciprocal: bool = Field(False, description="a second embedding of each relation for questions about the head")
+    reciprocal: bool = Field(False, description="a second embedding of each relation for queries about the head")
 
     steps: Positive = Field(20_000, description="training steps")
     batch_size: Positive = Field(1000, description="positives a step")
@@ -49,9 +70,9 @@ class Settings(BaseModel):
         description="draw negatives again that make training triples, if each positive has its own (default: khop and "
         "walk only)",
     )
-    sides: Literal["in-turn", "by-relation"] | None = Field(
+    sides: Literal["alternating", "by-relation"] | None = Field(
         None,
-        description="how the side to corrupt is chosen: tails and heads in turn, or at random by the relation "
+        description="how the side to corrupt is chosen: alternating tails and heads, or at random by the relation "
         "(default: by-relation for bernoulli and nscaching)",
     )
     hops: Positive = Field(2, description="how far khop reaches, and how long the walks of walk are")
@@ -69,8 +90,8 @@ class Settings(BaseModel):
     mask: Literal["exact", "bernoulli"] = Field(
         "exact", description="exactly that share of each negative's components, or each component with that probability"
     )
-    mask_run: Positive = Field(
-        16, description="shared negatives in turn that have one mask, so that mutation costs less"
+    mask_group: Positive = Field(
+        16, description="how many consecutive shared negatives have one mask: more makes mutation cost less"
     )
     mixup_a: PositiveFloat = Field(2.0, description="first parameter of MIXUP's Beta distribution")
     mixup_b: PositiveFloat = Field(1.0, description="second parameter of MIXUP's Beta distribution")
@@ -115,6 +136,20 @@ class Settings(BaseModel):
     patience: Count = Field(0, description="stop after this many validations without a better MRR (0: never)")
     seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="seed of all random numbers")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names_warn(cls, values: Any) -> Any:
+        if isinstance(values, Mapping):
+            current = with_current_names(values)
+            for old, new in _OLD_NAMES.items():
+                if old in values:
+                    warn(f"the setting {old}", new)
+            for name, renamed in _OLD_VALUES.items():
+                if name in values and values[name] in renamed:
+                    warn(f"{name} = {values[name]}", f"{name} = {renamed[values[name]]}")
+            return current
+        return values
+
     @field_validator("model")
     @classmethod
     def _known_model(cls, value: str) -> str:
@@ -136,8 +171,8 @@ class Settings(BaseModel):
         expression = registry.canonical(expression)
         shared, filtered = registry.shares_by_default(expression), values.get("filtered") in (True, 1, "true")
         if values.get("negatives") == "all":
-            given = filtered or values.get("sides") is not None
-            if expression != "uniform" or values.get("sharing", "shared") != "shared" or given:
+            conflicting = filtered or values.get("sides") is not None
+            if expression != "uniform" or values.get("sharing", "shared") != "shared" or conflicting:
                 raise InputError(
                     "negatives = all is every entity for the whole batch: no sampler, sharing, filter, sides"
                 )

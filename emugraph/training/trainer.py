@@ -151,11 +151,11 @@ class Trainer:
             if negatives.ndim == 2:
                 negatives, index = self._table_of(negatives)
             # One look-up for all entities of the step, so that there is one gradient for the table and not three.
-            relations, asked = model.directed(triples[:, 1], side)
+            relations, query_side = model.directed(triples[:, 1], side)
             rows, relation_rows = self._look_up(torch.cat([known, true, negatives]), relations)
             known_rows, true_rows, negative_rows = rows.split([size, size, len(negatives)])
         with self.section("scores"):
-            query = model.query(known_rows, relation_rows, asked)
+            query = model.query(known_rows, relation_rows, query_side)
             positive = model.score_each(query, true_rows)
             plain, mixed = negative_scores(
                 model, query, true_rows, negative_rows, self.settings, self.device_generator, index
@@ -176,10 +176,10 @@ class Trainer:
         """Scores (B, C) of candidates (B, C) in the place of a side of triples (B, 3), with the weights as they are."""
         known = triples[:, 0 if side == "tail" else 2]
         entities, index = self._table_of(candidates)
-        relations, asked = self.model.directed(triples[:, 1], side)
+        relations, query_side = self.model.directed(triples[:, 1], side)
         rows, relation_rows = self._look_up(torch.cat([known, entities]), relations)
         known_rows, rows = rows.split([len(known), len(entities)])
-        return self.model.score_negatives(self.model.query(known_rows, relation_rows, asked), rows, index)
+        return self.model.score_negatives(self.model.query(known_rows, relation_rows, query_side), rows, index)
 
     def _table_of(self, entities: Tensor) -> tuple[Tensor, Tensor]:
         """Entities (T,) whose embeddings make a table of some entities', and for each of those its row there."""
@@ -266,8 +266,8 @@ class Trainer:
             if isinstance(self.optimizer, RowAdagrad):
                 others["sum"] = self.optimizer.sum_like(table)
             for name, value in values.items():
-                found = same_shape(value, others.get(name, table), f"the optimizer's {name}")
-                values[name] = self.memory.zeros_like(found).copy_(found) if found.ndim else found.clone()
+                tensor = same_shape(value, others.get(name, table), f"the optimizer's {name}")
+                values[name] = self.memory.zeros_like(tensor).copy_(tensor) if tensor.ndim else tensor.clone()
             if values:
                 optimizer[number] = values
         self.model.load_state_dict(weights)
@@ -313,6 +313,6 @@ def distinct(ids: Tensor, count: int) -> tuple[Tensor, Tensor]:
         return torch.unique(ids, return_inverse=True)
     places = torch.zeros(count, dtype=torch.int64, device=ids.device)
     places[ids.flatten()] = 1
-    found = places.nonzero()[:, 0]
-    places[found] = torch.arange(len(found), device=ids.device)
-    return found, places[ids]
+    ascending = places.nonzero()[:, 0]
+    places[ascending] = torch.arange(len(ascending), device=ids.device)
+    return ascending, places[ids]

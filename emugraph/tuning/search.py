@@ -93,7 +93,7 @@ def tune(
     device: str = "auto",
     seed: int = 0,
     on_trial: Callable[[optuna.Study, optuna.trial.FrozenTrial], None] | None = None,
-    **given: Any,
+    **changes_given: Any,
 ) -> Tuned:
     """Search for settings with a high validation MRR.
 
@@ -126,12 +126,12 @@ def tune(
         raise InputError(f"{trials} trials were asked for; at least one is needed")
     if not len(kg.valid):
         raise InputError(f"{kg.name} has no validation triples to judge settings by")
-    start, _ = resolve_settings(kg, model, given, emu=emu)
+    start, _ = resolve_settings(kg, model, changes_given, emu=emu)
     method = "emu" if start.mixing == "emu" else "plain"
     searched = {
         setting: range_
         for setting, range_ in RANGES.items()
-        if setting not in given and (method == "emu" or not range_.emu)
+        if setting not in changes_given and (method == "emu" or not range_.emu)
     }
     if start.negatives == "all":
         searched.pop("negatives", None)
@@ -158,7 +158,7 @@ def tune(
                 trial.set_user_attr("error", str(error).split(". ")[0])
                 raise _TrialError from error
         for figure in ("seconds", "steps"):
-            trial.set_user_attr(figure, run.figures[figure])
+            trial.set_user_attr(figure, run.metrics[figure])
         trial.set_user_attr("hits@10", report.best["hits@10"])
         return float(report.best["mrr"])
 
@@ -179,10 +179,10 @@ class _Report(Callback):
         self.pruned = pruned
         self.best: dict[str, Any] = {"mrr": -1.0}
 
-    def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+    def on_validation(self, trainer: Trainer, metrics: dict[str, Any], best: bool) -> None:
         if best:
-            self.best = figures
-        self.trial.report(figures["mrr"], trainer.step_count)
+            self.best = metrics
+        self.trial.report(metrics["mrr"], trainer.step_count)
         if self.trial.should_prune():
             raise self.pruned
 
@@ -225,12 +225,12 @@ def _open(library: Any, storage: str | None, name: str, seed: int) -> optuna.Stu
 def _check_same(study: optuna.Study, kg: KnowledgeGraph, start: Settings, searched: Mapping[str, Range]) -> None:
     """Raise InputError if a study is not of this graph and of these fixed settings; note them in a new one."""
     fixed = start.model_dump(mode="json", exclude=set(searched))
-    mine = {"graph": fingerprint(kg)["sha256"], "given": fixed}
-    for what, value in mine.items():
-        found = study.user_attrs.get(what)
-        if found is None:
+    wanted = {"graph": fingerprint(kg)["sha256"], "given": fixed}
+    for what, value in wanted.items():
+        stored = study.user_attrs.get(what)
+        if stored is None:
             study.set_user_attr(what, value)
-        elif found != value:
+        elif stored != value:
             what = "another graph" if what == "graph" else "other settings"
             raise InputError(f"the study {study.study_name!r} is of {what}; give it another name with --name")
 
@@ -251,7 +251,7 @@ def _suggest(trial: optuna.Trial, setting: str, range_: Range) -> Any:
 
 
 def _finished(study: optuna.Study) -> int:
-    """How many trials have come to an end or are under way."""
+    """How many trials have ended or are under way."""
     return sum(trial.state.name != "WAITING" for trial in study.get_trials(deepcopy=False))
 
 

@@ -27,9 +27,9 @@ def test_similarity(emugraph: Command, run_folder: Path) -> None:
 def test_pca(emugraph: Command, run_folder: Path) -> None:
     triple = ("--head", "3,3", "--relation", "right", "--tail", "4,3")
     expected = negative_clouds(library.load(run_folder), ("3,3", "right", "4,3"), k=9)
-    found = json.loads(emugraph("analyze", "pca", run_folder, *triple, "--negatives", "9", "--json").stdout)
-    assert found["measures"] == expected.measures
-    assert found["triple"] == ["3,3", "right", "4,3"]
+    actual = json.loads(emugraph("analyze", "pca", run_folder, *triple, "--negatives", "9", "--json").stdout)
+    assert actual["measures"] == expected.measures
+    assert actual["triple"] == ["3,3", "right", "4,3"]
     done = emugraph("analyze", "pca", run_folder, "-o", "figure.svg")
     assert "isotropy" in done.stdout
     assert "drawn around: " in done.stderr
@@ -38,10 +38,9 @@ def test_pca(emugraph: Command, run_folder: Path) -> None:
 
 def test_bars(emugraph: Command) -> None:
     results = Path(__file__).resolve().parents[2] / "benchmarks" / "results" / "paper.jsonl"
-    found = json.loads(emugraph("analyze", "bars", results, "--json").stdout)
-    assert (
-        found["mrr"]["FB15k-237"]["uniform, EMU"]["DistMult"] > found["mrr"]["FB15k-237"]["uniform, plain"]["DistMult"]
-    )
+    actual = json.loads(emugraph("analyze", "bars", results, "--json").stdout)
+    mrr = actual["mrr"]["FB15k-237"]
+    assert mrr["uniform, EMU"]["DistMult"] > mrr["uniform, plain"]["DistMult"]
     assert "FB15k-237, d = 100, test MRR" in emugraph("analyze", "bars", results, "-o", "bars.pdf").stdout
 
 

@@ -39,9 +39,9 @@ def test_train_then_evaluate(folder: Path, tmp_path: Path, emugraph: Command) ->
     assert {"mrr", "hits@1", "hits@3", "hits@10"} <= set(result["valid"])
     assert "step 20/20: valid MRR" in trained.stderr
     evaluated = emugraph("evaluate", "run", "--split", "test", "--json")
-    figures = json.loads(evaluated.stdout)
-    assert {k: figures[k] for k in result["test"]} == result["test"]
-    assert figures["dataset"] == "mine"
+    metrics = json.loads(evaluated.stdout)
+    assert {k: metrics[k] for k in result["test"]} == result["test"]
+    assert metrics["dataset"] == "mine"
 
 
 def test_tables_for_people(folder: Path, tmp_path: Path, emugraph: Command) -> None:
@@ -292,7 +292,7 @@ def stopped_run(folder: Path, tmp_path: Path, number: int) -> subprocess.Complet
     return subprocess.CompletedProcess(arguments, process.returncode, "", rest)
 
 
-def test_sigterm_then_resume_to_the_same_figures(folder: Path, tmp_path: Path, emugraph: Command) -> None:
+def test_sigterm_then_resume_to_the_same_metrics(folder: Path, tmp_path: Path, emugraph: Command) -> None:
     stopped = stopped_run(folder, tmp_path, signal.SIGTERM)
     assert stopped.returncode == 143
     assert "go on with: emugraph resume run" in stopped.stderr
@@ -300,8 +300,8 @@ def test_sigterm_then_resume_to_the_same_figures(folder: Path, tmp_path: Path, e
     assert resumed.returncode == 0, resumed.stderr
     assert "going on after step" in resumed.stderr
     whole = emugraph("train", "mine", "-m", "distmult", "-o", "whole", *LONG, "--json")
-    found, expected = json.loads(resumed.stdout), json.loads(whole.stdout)
-    assert found["test"] == expected["test"]
+    actual, expected = json.loads(resumed.stdout), json.loads(whole.stdout)
+    assert actual["test"] == expected["test"]
     assert (tmp_path / "run" / "weights.safetensors").read_bytes() == (
         tmp_path / "whole" / "weights.safetensors"
     ).read_bytes()

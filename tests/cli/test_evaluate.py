@@ -29,16 +29,16 @@ def test_groups(emugraph: Command, run_folder: Path, by: str) -> None:
 
 def test_probabilities(emugraph: Command, run_folder: Path) -> None:
     expected = library.load(run_folder).reliability()
-    found = json.loads(emugraph("evaluate", run_folder, "--by", "probability", "--json").stdout)
-    assert {name: found[name] for name in expected} == expected
+    actual = json.loads(emugraph("evaluate", run_folder, "--by", "probability", "--json").stdout)
+    assert {name: actual[name] for name in expected} == expected
     done = emugraph("evaluate", run_folder, "--by", "probability")
-    assert f"{expected['bins'][0]['found']:.4f}" in done.stdout
+    assert f"{expected['bins'][0]['observed']:.4f}" in done.stdout
     assert "expected calibration error" in done.stderr
 
 
 def test_relations(emugraph: Command, run_folder: Path) -> None:
-    found = json.loads(emugraph("evaluate", run_folder, "--relations", "--json").stdout)
-    assert found["mrr"] == library.load(run_folder).evaluate_relations()["mrr"]
+    actual = json.loads(emugraph("evaluate", run_folder, "--relations", "--json").stdout)
+    assert actual["mrr"] == library.load(run_folder).evaluate_relations()["mrr"]
     assert "│ relations │" in emugraph("evaluate", run_folder, "--relations").stdout
 
 
@@ -48,8 +48,8 @@ def test_given_negatives(emugraph: Command, run_folder: Path, tmp_path: Path) ->
         (tmp_path / name).write_text("".join("\t".join(t) + "\n" for t in false), encoding="utf-8")
     options = ("--negatives", tmp_path / "test.tsv", "--valid-negatives", tmp_path / "valid.tsv")
     expected = library.load(run_folder).classify(false, false)
-    found = json.loads(emugraph("evaluate", run_folder, *options, "--json").stdout)
-    assert {name: found[name] for name in expected} == expected
+    actual = json.loads(emugraph("evaluate", run_folder, *options, "--json").stdout)
+    assert {name: actual[name] for name in expected} == expected
     shown = emugraph("evaluate", run_folder, *options).stdout
     assert f"{expected['auc_pr']:.4f}" in shown
     assert "accuracy" in shown
@@ -60,10 +60,10 @@ def test_comparing_two_runs(emugraph: Command, run_folder: Path, grid: Knowledge
     library.train(grid, "transe", output=tmp_path / "other", dim=8, steps=20, valid_every=10)
     runs = [library.load(path) for path in (run_folder, tmp_path / "other")]
     expected = compare(*(run.rankings() for run in runs), changed=3)
-    found = json.loads(emugraph("compare", run_folder, tmp_path / "other", "--changed", "3", "--json").stdout)
-    assert found["mrr"] == expected["mrr"]
-    assert [row["first"] for row in found["changed"]] == [row["first"] for row in expected["changed"]]
-    assert found["changed"][0]["head"] == grid.entities[expected["changed"][0]["head"]]
+    actual = json.loads(emugraph("compare", run_folder, tmp_path / "other", "--changed", "3", "--json").stdout)
+    assert actual["mrr"] == expected["mrr"]
+    assert [row["first"] for row in actual["changed"]] == [row["first"] for row in expected["changed"]]
+    assert actual["changed"][0]["head"] == grid.entities[expected["changed"][0]["head"]]
     done = emugraph("compare", run_folder, tmp_path / "other", "--changed", "3")
     assert f"{expected['mrr']['difference']:+.4f}" in done.stdout
     assert f"{expected['better']} better" in done.stderr
@@ -75,7 +75,7 @@ def test_comparing_two_runs(emugraph: Command, run_folder: Path, grid: Knowledge
     [
         (("--by", "relations"), "unknown groups 'relations'; known: relation, "),
         (("--by", "relation", "--relations"), "give one of"),
-        (("--by", "relation", "--ties"), "--ties go with the plain figures"),
+        (("--by", "relation", "--ties"), "--ties go with the plain metrics"),
         (("--by", "probability", "--raw"), "--raw and --ties"),
         (("--valid-negatives", "x.tsv"), "goes with --negatives"),
         (("--negatives", "nowhere.tsv"), "cannot read nowhere.tsv"),

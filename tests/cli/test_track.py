@@ -33,7 +33,7 @@ def test_training_and_going_on(emugraph: Command) -> None:
     assert first.split("4,final")[0] in second
     assert "8,final/test/mrr," in second
     assert "4,final" not in second
-    assert library.load("run").figures["steps"] == 8
+    assert library.load("run").metrics["steps"] == 8
 
 
 def test_two_trackers(emugraph: Command) -> None:

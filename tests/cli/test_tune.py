@@ -25,8 +25,8 @@ def test_a_study_ends_in_a_preset_that_training_takes(emugraph: Command, data: P
     options = ("--trials", "3", "--storage", "sqlite:///s.db", "-o", "best.toml", "--plots", "plots", "--json")
     done = emugraph("tune", data, *SMALL, *options)
     assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
-    assert found["measured"]["trials"] == 3
+    actual = json.loads(done.stdout)
+    assert actual["measured"]["trials"] == 3
     assert done.stderr.count("valid MRR") >= 1
     assert "trial 3: " in done.stderr
     assert Path("plots/history.png").is_file()
@@ -34,10 +34,10 @@ def test_a_study_ends_in_a_preset_that_training_takes(emugraph: Command, data: P
     assert 'command = "emugraph tune ' in text
     again = emugraph("tune", data, *SMALL, "--trials", "3", "--storage", "sqlite:///s.db")
     assert "trial " not in again.stderr  # all are made
-    assert f"validation MRR {found['measured']['valid_mrr']:.4f}" in again.stdout
+    assert f"validation MRR {actual['measured']['valid_mrr']:.4f}" in again.stdout
     trained = emugraph("train", data, "--preset", "best.toml", "-o", "run", "--json")
     assert trained.returncode == 0, trained.stderr
-    assert round(json.loads(trained.stdout)["valid"]["mrr"], 4) == found["measured"]["valid_mrr"]
+    assert round(json.loads(trained.stdout)["valid"]["mrr"], 4) == actual["measured"]["valid_mrr"]
 
 
 def test_mistakes(emugraph: Command, data: Path) -> None:

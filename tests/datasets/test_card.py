@@ -60,11 +60,11 @@ def test_files_with_addresses_of_their_own(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "found"), [("data", "data"), ("../toy.zip", "../toy.zip"), ("/data/toy", "/data/toy")]
+    ("path", "actual"), [("data", "data"), ("../toy.zip", "../toy.zip"), ("/data/toy", "/data/toy")]
 )
-def test_a_path_of_the_users(tmp_path: Path, path: str, found: str) -> None:
+def test_a_path_of_the_users(tmp_path: Path, path: str, actual: str) -> None:
     card = read(tmp_path, {"name": "toy", "path": path})
-    assert card.local_path == tmp_path / found
+    assert card.local_path == tmp_path / actual
     assert [file.name for file in card.files.by_split().values()] == ["train.txt", "valid.txt", "test.txt"]
 
 

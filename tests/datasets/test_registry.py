@@ -55,8 +55,8 @@ def test_shipped_cards_are_complete(name: str) -> None:
     ],
 )
 def test_published_counts(name: str, counts: tuple[int | None, ...]) -> None:
-    found = find_card(name).counts
-    assert (found.entities, found.relations, found.train, found.valid, found.test) == counts
+    actual = find_card(name).counts
+    assert (actual.entities, actual.relations, actual.train, actual.valid, actual.test) == counts
 
 
 @pytest.mark.parametrize("name", ["fb15k-237", "FB15k-237", "FB15K-237"])

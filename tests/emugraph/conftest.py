@@ -15,7 +15,7 @@ from emugraph.types import Part
 
 @pytest.fixture
 def overlapping() -> Callable[..., KnowledgeGraph]:
-    """Makes a random graph whose splits overlap and whose questions have many answers."""
+    """Makes a random graph whose splits overlap and whose queries have many answers."""
 
     def make(entities: int = 12, relations: int = 4, count: int = 80) -> KnowledgeGraph:
         generator = torch.Generator().manual_seed(0)
@@ -43,12 +43,12 @@ def model_for() -> Callable[..., Model]:
 
 @pytest.fixture
 def score_of() -> Callable[..., float]:
-    """The score of one triple as an answer to the question for a part."""
+    """The score of one triple as an answer to the query for a part."""
 
     def score(model: Model, triple: tuple[int, int, int], part: Part) -> float:
         h, r, t = (torch.tensor([i]) for i in triple)
         if part == "head":
-            return model.score(model.ask(t, r, "head"), model.entity_rows(h)).item()
-        return model.score(model.ask(h, r, "tail"), model.entity_rows(t)).item()
+            return model.score(model.embed_queries(t, r, "head"), model.entity_rows(h)).item()
+        return model.score(model.embed_queries(h, r, "tail"), model.entity_rows(t)).item()
 
     return score

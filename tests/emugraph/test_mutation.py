@@ -157,7 +157,7 @@ def test_each_mask_serves_its_run_of_negatives() -> None:
         model.entities.fill_(1.0)
     query, positive = torch.tensor([[1.0, 10.0]]), torch.tensor([[100.0, 1000.0]])
     mask = torch.tensor([[True, False], [False, True]])  # for negatives 0 to 2, and for 3 and 4
-    plain, mutated = mutated_scores(model, query, positive, model.entities[:5], mask, run=3)
+    plain, mutated = mutated_scores(model, query, positive, model.entities[:5], mask, mask_group=3)
     assert plain.tolist() == [[11.0] * 5]
     assert mutated.tolist() == [[110.0] * 3 + [10_001.0] * 2]
 
@@ -204,7 +204,7 @@ def test_mixup_is_the_score_of_the_mixed_embedding(name: str, way: str) -> None:
             negative, share = (negatives[k], weight[k]) if shared else (negatives[b, k], weight[b, k])
             between = share * negative + (1 - share) * positive[b]
             for candidate, score in ((negative, plain[b, k]), (between, mixed[b, k])):
-                expected = model.outer(model.components(query[b], candidate).sum())
+                expected = model.link(model.components(query[b], candidate).sum())
                 assert score.item() == pytest.approx(expected.item())
 
 

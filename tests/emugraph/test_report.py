@@ -72,11 +72,11 @@ def test_the_page_is_whole_refers_to_nothing_and_runs_no_label(report: Path) -> 
     assert len(re.findall(r"<circle ", text)) == 60
 
 
-def test_the_page_has_the_runs_figures(report: Path, tmp_path: Path) -> None:
+def test_the_page_has_the_runs_metrics(report: Path, tmp_path: Path) -> None:
     text = report.read_text(encoding="utf-8")
     for model in ("distmult", "transe"):
         run = emugraph.load(tmp_path / f"{model} <script>")
-        assert f"{run.figures['test']['mrr']:.4f}" in text
+        assert f"{run.metrics['test']['mrr']:.4f}" in text
         assert f"{run.rankings().by('relation')[1]['mrr']:.4f}" in text
 
 

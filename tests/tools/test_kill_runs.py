@@ -21,18 +21,18 @@ def kill(kills: int, tmp_path: Path) -> dict[str, int]:
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    found: dict[str, int] = json.loads(done.stdout)
-    return found
+    actual: dict[str, int] = json.loads(done.stdout)
+    return actual
 
 
 def test_runs_killed_at_random_moments_end_the_same(tmp_path: Path) -> None:
-    found = kill(20, tmp_path)
-    assert found["kills"] == 20
-    assert found["identical"] == found["runs"] > 5
-    assert found["while_writing"] > 0
+    actual = kill(20, tmp_path)
+    assert actual["kills"] == 20
+    assert actual["identical"] == actual["runs"] > 5
+    assert actual["while_writing"] > 0
 
 
 @pytest.mark.slow
 def test_two_hundred_kills(tmp_path: Path) -> None:
-    found = kill(200, tmp_path)
-    assert found["identical"] == found["runs"]
+    actual = kill(200, tmp_path)
+    assert actual["identical"] == actual["runs"]

@@ -25,14 +25,16 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
 
 
 def rounds_factors() -> bool:
-    """Whether products are asked to have bfloat16 factors, and the processor has such products."""
+    """Whether products may have bfloat16 factors, and the processor has such products."""
     return torch.get_float32_matmul_precision() == "medium" and library().bfloat16
 
 
-def pairwise_masked(q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, run: int) -> tuple[Tensor, Tensor]:
-    if run % library().lanes:
-        mask, run = spread_masks(mask, run, len(e)), 1
-    return _PairwiseMasked.apply(q, e, positive, pack_mask(mask), kind, run)
+def pairwise_masked(
+    q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, mask_group: int
+) -> tuple[Tensor, Tensor]:
+    if mask_group % library().lanes:
+        mask, mask_group = spread_masks(mask, mask_group, len(e)), 1
+    return _PairwiseMasked.apply(q, e, positive, pack_mask(mask), kind, mask_group)
 
 
 def pairwise_mixed(q: Tensor, e: Tensor, positive: Tensor, weight: Tensor, kind: str) -> tuple[Tensor, Tensor]:
@@ -79,14 +81,14 @@ class _Pairwise(torch.autograd.Function):
 class _PairwiseMasked(torch.autograd.Function):
     @staticmethod
     def forward(
-        ctx: Any, q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, run: int
+        ctx: Any, q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, mask_group: int
     ) -> tuple[Tensor, Tensor]:
         ctx.set_materialize_grads(False)
         q, e, positive, mask = (x.contiguous() for x in (q, e, positive, mask))
         scores, mutated = q.new_empty(len(q), len(e)), q.new_empty(len(q), len(e))  # (B, K)
         sizes = _sizes(q, e, kind)
-        call("emugraph_pairwise", CODES[kind], q, e, positive, mask, run, *sizes, scores, mutated)
-        ctx.run = run
+        call("emugraph_pairwise", CODES[kind], q, e, positive, mask, mask_group, *sizes, scores, mutated)
+        ctx.mask_group = mask_group
         _remember(ctx, kind, (q, e, positive, mask), (scores, mutated))
         return scores, mutated
 
@@ -94,7 +96,7 @@ class _PairwiseMasked(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         (q, e, positive, mask), roots = _recall(ctx, 4)
-        return *_pairwise_backward(q, e, positive, mask, ctx.run, gradients, roots, ctx.kind), None, None, None
+        return *_pairwise_backward(q, e, positive, mask, ctx.mask_group, gradients, roots, ctx.kind), None, None, None
 
 
 class _PairwiseMixed(torch.autograd.Function):
@@ -161,15 +163,15 @@ def _pairwise_backward(
     e: Tensor,
     positive: Tensor | None,
     mask: Tensor | None,
-    run: int,
+    mask_group: int,
     gradients: tuple[Tensor | None, ...],
     roots: tuple[Tensor | None, ...],
     kind: str,
 ) -> tuple[Tensor | None, ...]:
-    mask, gradients, found = _prepare(q, e, positive, mask, gradients)
-    inputs = (q, e, positive, mask, run, *gradients, *roots)
-    call("emugraph_pairwise_backward", CODES[kind], *inputs, *_sizes(q, e, kind), *found)
-    return found
+    mask, gradients, wanted = _prepare(q, e, positive, mask, gradients)
+    inputs = (q, e, positive, mask, mask_group, *gradients, *roots)
+    call("emugraph_pairwise_backward", CODES[kind], *inputs, *_sizes(q, e, kind), *wanted)
+    return wanted
 
 
 def _gathered_backward(
@@ -182,13 +184,13 @@ def _gathered_backward(
     roots: tuple[Tensor | None, ...],
     kind: str,
 ) -> tuple[Tensor | None, ...]:
-    mask, gradients, found = _prepare(q, table, positive, mask, gradients)
+    mask, gradients, wanted = _prepare(q, table, positive, mask, gradients)
     inputs, sizes = (
         (q, table, index, positive, *_mask(mask), *gradients, *roots),
         _gathered_sizes(q, table, index, kind),
     )
-    call("emugraph_gathered_backward", CODES[kind], *inputs, *sizes, *found)
-    return found
+    call("emugraph_gathered_backward", CODES[kind], *inputs, *sizes, *wanted)
+    return wanted
 
 
 def _prepare(

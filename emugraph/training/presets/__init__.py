@@ -2,7 +2,7 @@
 
 The methods are "emu" and "plain" (cross entropy alone). The table ``[transe.emu]`` serves every dimension that has none
 of its own; ``[transe.emu-200]`` is for d = 200, ``[transe.emu-khop]`` for the sampler "khop". A table's
-``measured`` part holds what its settings reached: test figures, seeds, seconds and machine.
+``measured`` part holds what its settings reached: test metrics, seeds, seconds and machine.
 """
 
 from __future__ import annotations

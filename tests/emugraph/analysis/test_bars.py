@@ -19,14 +19,14 @@ def test_means_over_seeds_of_the_results_that_stand_in_the_report() -> None:
     cells = status(list(distinct(cell for group in build(["table2"]) for cell in group.cells)), *files)
     for dataset, title in (("fb15k-237", "FB15k-237"), ("wn18rr", "WN18RR")):
         for method, name in (("emu", "EMU"), ("plain", "plain")):
-            mine = [
+            ours = [
                 entry.result.mrr
                 for entry in cells
                 if entry.result
                 and (entry.cell.dataset.lower(), entry.cell.model, entry.cell.method) == (dataset, "distmult", method)
             ]
-            assert len(mine) == 3
-            assert bars[title][f"uniform, {name}"]["DistMult"] == pytest.approx(sum(mine) / 3)
+            assert len(ours) == 3
+            assert bars[title][f"uniform, {name}"]["DistMult"] == pytest.approx(sum(ours) / 3)
 
 
 def test_nothing_measured(tmp_path: Path) -> None:

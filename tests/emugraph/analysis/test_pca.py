@@ -16,20 +16,20 @@ from emugraph.prediction.trained_model import TrainedModel
 
 def test_the_plane_is_that_of_the_main_components(grid: KnowledgeGraph) -> None:
     model = DistMult(grid.num_entities, grid.num_relations, 5)
-    found = negative_clouds(TrainedModel(grid, model), ("3,3", "right", "4,3"), k=20)
-    assert found.triple == (grid.entity_id("3,3"), grid.relations.id("right"), grid.entity_id("4,3"))
+    actual = negative_clouds(TrainedModel(grid, model), ("3,3", "right", "4,3"), k=20)
+    assert actual.triple == (grid.entity_id("3,3"), grid.relations.id("right"), grid.entity_id("4,3"))
     plane = PCA(2).fit(model.entities.detach().numpy())
-    expected = torch.from_numpy(plane.transform(model.entities[[found.triple[2]]].detach().numpy()))
-    assert found.tails[0].abs().tolist() == pytest.approx(expected[0].abs().tolist(), abs=1e-4)  # up to signs
-    assert found.negatives["uniform"].shape == found.negatives["emu"].shape == (20, 2)
+    expected = torch.from_numpy(plane.transform(model.entities[[actual.triple[2]]].detach().numpy()))
+    assert actual.tails[0].abs().tolist() == pytest.approx(expected[0].abs().tolist(), abs=1e-4)  # up to signs
+    assert actual.negatives["uniform"].shape == actual.negatives["emu"].shape == (20, 2)
 
 
 def test_the_busiest_head_and_relation_are_taken_with_all_their_tails() -> None:
     triples = [("a", "r", "b"), ("c", "r", "d"), ("c", "r", "e"), ("c", "r", "e"), ("c", "s", "a"), ("b", "r", "a")]
     kg = KnowledgeGraph.from_triples(triples)
-    found = negative_clouds(TrainedModel(kg, DistMult(5, 2, 4)), k=10)
-    assert (kg.entities[found.triple[0]], kg.relations[found.triple[1]]) == ("c", "r")
-    assert len(found.tails) == 2
+    actual = negative_clouds(TrainedModel(kg, DistMult(5, 2, 4)), k=10)
+    assert (kg.entities[actual.triple[0]], kg.relations[actual.triple[1]]) == ("c", "r")
+    assert len(actual.tails) == 2
 
 
 def test_emu_lies_nearer_and_rounder(run_folder: Path) -> None:

@@ -23,13 +23,13 @@ def test_emu_is_nearer_than_uniform_and_sans(run_folder: Path) -> None:
 
 def test_values_are_cosines(grid: KnowledgeGraph) -> None:
     model = DistMult(grid.num_entities, grid.num_relations, 4)
-    found = negative_similarities(TrainedModel(grid, model), ("uniform",), positives=300, k=5, seed=1)
-    values = found.values["uniform"]
+    actual = negative_similarities(TrainedModel(grid, model), ("uniform",), positives=300, k=5, seed=1)
+    values = actual.values["uniform"]
     assert values.shape == (84 * 5,)  # there are no more triples
     rows = torch.nn.functional.normalize(model.entities.detach(), dim=1)
     every = (rows @ rows.T).flatten()
     assert (values.unsqueeze(1) - every).abs().min(1).values.max() < 1e-5
-    summary = found.summary()["uniform"]
+    summary = actual.summary()["uniform"]
     assert summary["mean"] == pytest.approx(values.mean().item())
     assert summary["95 %"] == pytest.approx(np.quantile(values.numpy(), 0.95))
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import emugraph.data.label_index
-from emugraph.data.label_index import Lookup
+from emugraph.data.label_index import LabelIndex
 from emugraph.data.label_store import Labels
 
 few_texts = st.lists(st.none() | st.text("ab\0é", max_size=3), max_size=60)
@@ -34,7 +34,7 @@ def test_places_among_many(count: int, block: int, monkeypatch: pytest.MonkeyPat
 
 def check(labels: list[str | None]) -> None:
     """Compare with looking through the list."""
-    lookup = Lookup(Labels(labels))
+    lookup = LabelIndex(Labels(labels))
     for label in {*labels, "", "a", "absent", "\ud800", "Q1", "Q1\0"} - {None}:
         places = [place for place, other in enumerate(labels) if other == label]
         assert lookup.all(label) == places

@@ -22,17 +22,17 @@ def test_pieces_make_the_whole(
     path = tmp_path_factory.getbasetemp() / "rows.safetensors"
     stored = {"before": torch.arange(6).view(2, 3), "some": matrix if wide else matrix.int()}
     save_file(stored, path, {"values": "{}"})
-    found = stored_rows(path)
-    assert found.keys() == stored.keys()
+    actual = stored_rows(path)
+    assert actual.keys() == stored.keys()
     path.unlink()  # which an open file outlives
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("emugraph.data.stored_triples.PIECE", piece)
-        pieces = list(found["some"].pieces())
+        pieces = list(actual["some"].pieces())
         assert all(len(some) == piece for some in pieces[:-1])
         assert torch.equal(torch.cat(pieces), matrix)
-        assert torch.equal(found["some"].whole(), matrix)
-    assert len(found["some"]) == rows
-    assert torch.equal(found["before"].whole(), torch.arange(6).view(2, 3))
+        assert torch.equal(actual["some"].whole(), matrix)
+    assert len(actual["some"]) == rows
+    assert torch.equal(actual["before"].whole(), torch.arange(6).view(2, 3))
 
 
 def header(**tensors: object) -> bytes:

@@ -100,7 +100,7 @@ def test_format_overrides_the_name(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("suffix", "text", "line", "found"),
+    ("suffix", "text", "line", "actual"),
     [
         (".txt", "a\tr\tb\na\tr\n", 2, r"2 columns where 3 are expected .*separated by tabs\): 'a\\tr'"),
         (".txt", "a\tr\tb\tc\n", 1, r"4 columns .*'a\\tr\\tb\\tc'"),
@@ -119,9 +119,9 @@ def test_format_overrides_the_name(tmp_path: Path) -> None:
         (".csv", "a\rb,r,c\n", 1, "cannot be read as CSV"),
     ],
 )
-def test_malformed_lines(tmp_path: Path, suffix: str, text: str, line: int, found: str) -> None:
+def test_malformed_lines(tmp_path: Path, suffix: str, text: str, line: int, actual: str) -> None:
     folder = folder_with(tmp_path, text, suffix)
-    with pytest.raises(InputError, match=rf"train{suffix}, line {line}: .*{found}"):
+    with pytest.raises(InputError, match=rf"train{suffix}, line {line}: .*{actual}"):
         read_folder(folder)
 
 

@@ -27,15 +27,15 @@ def tables() -> dict[str, Table]:
 def test_what_is_written_is_read(tmp_path: Path, tables: dict[str, Table], format: str) -> None:
     path = tmp_path / f"e{WRITERS[format]}"
     write_embeddings(path, tables, format)
-    found = read_embeddings(path)
+    actual = read_embeddings(path)
     expected = [label.replace(" ", "_") for label in LABELS] if format == "word2vec" else LABELS
-    assert found["entities"].labels == expected
-    assert torch.equal(found["entities"].rows, tables["entities"].rows)  # nine digits are enough for float32
+    assert actual["entities"].labels == expected
+    assert torch.equal(actual["entities"].rows, tables["entities"].rows)  # nine digits are enough for float32
     whole = format in ("npz", "safetensors")
-    assert ("relations" in found) == whole
+    assert ("relations" in actual) == whole
     if whole:
-        assert found["relations"].labels == ["r", "s"]
-        assert torch.equal(found["relations"].rows, tables["relations"].rows)
+        assert actual["relations"].labels == ["r", "s"]
+        assert torch.equal(actual["relations"].rows, tables["relations"].rows)
 
 
 def test_relations_alone(tmp_path: Path, tables: dict[str, Table]) -> None:
@@ -72,9 +72,9 @@ def test_the_projector_has_two_files(tmp_path: Path, tables: dict[str, Table]) -
 
 def test_a_runs_folder(run_folder: Path) -> None:
     run = emugraph.load(run_folder)
-    found = load_embeddings(run_folder)
-    assert found["entities"].labels == run.kg.entities.labels
-    assert torch.equal(found["relations"].rows, run.model.relations)
+    actual = load_embeddings(run_folder)
+    assert actual["entities"].labels == run.kg.entities.labels
+    assert torch.equal(actual["relations"].rows, run.model.relations)
 
 
 @pytest.mark.parametrize(

@@ -150,4 +150,4 @@ def test_training_starts_from_a_run_and_resumes_without_it(
     (run_folder / "weights.safetensors").unlink()  # it is needed no more
     resumed = emugraph.resume(tmp_path / "cut")
     assert torch.equal(resumed.model.entities, run.model.entities)
-    assert resumed.figures["test"] == run.figures["test"]
+    assert resumed.metrics["test"] == run.metrics["test"]

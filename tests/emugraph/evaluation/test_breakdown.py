@@ -86,16 +86,16 @@ def test_an_interval_resamples_triples_not_rankings() -> None:
 def test_rankings_agree_with_evaluation(grid: KnowledgeGraph) -> None:
     model = DistMult(grid.num_entities, grid.num_relations, 8)
     rankings = TrainedModel(grid, model).rankings("valid")
-    figures = evaluate(model, grid, "valid")
+    metrics = evaluate(model, grid, "valid")
     row = rankings.by("relation")[0]
     assert {name: row[name] for name in ("mrr", "hits@1", "hits@3", "hits@10")} == pytest.approx(
-        {name: figures[name] for name in ("mrr", "hits@1", "hits@3", "hits@10")}
+        {name: metrics[name] for name in ("mrr", "hits@1", "hits@3", "hits@10")}
     )
-    assert (row["tail"], row["head"]) == pytest.approx((figures["tail"]["mrr"], figures["head"]["mrr"]))
+    assert (row["tail"], row["head"]) == pytest.approx((metrics["tail"]["mrr"], metrics["head"]["mrr"]))
     raw = TrainedModel(grid, model).rankings("valid", filtered=False)
     expected = Evaluator(grid).ranks(model, grid.valid, "tail", filtered=False).realistic
     assert torch.equal(raw.ranks[:, 0], expected)
-    assert summarize(raw.ranks.flatten())["mrr"] <= figures["mrr"]
+    assert summarize(raw.ranks.flatten())["mrr"] <= metrics["mrr"]
 
 
 def test_an_empty_split(grid: KnowledgeGraph) -> None:

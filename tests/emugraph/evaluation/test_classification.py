@@ -32,15 +32,15 @@ def test_no_threshold_is_better(true: list[int], false: list[int]) -> None:
 @settings(deadline=None)
 @given(SCORES, SCORES)
 def test_areas_are_those_of_pairs_and_of_precision_at_each_true_one(true: list[int], false: list[int]) -> None:
-    figures = classify(torch.tensor(true).float(), torch.tensor(false).float(), relations(len(true), len(false)), None)
+    metrics = classify(torch.tensor(true).float(), torch.tensor(false).float(), relations(len(true), len(false)), None)
     wins = sum((t > f) + (t == f) / 2 for t in true for f in false)
-    assert figures["auc_roc"] == pytest.approx(wins / (len(true) * len(false)))
+    assert metrics["auc_roc"] == pytest.approx(wins / (len(true) * len(false)))
     precision = 0.0
     for score in set(true):  # equal scores are taken together
         above = sum(t >= score for t in true)
         precision += true.count(score) * above / (above + sum(f >= score for f in false))
-    assert figures["auc_pr"] == pytest.approx(precision / len(true))
-    assert "accuracy" not in figures
+    assert metrics["auc_pr"] == pytest.approx(precision / len(true))
+    assert "accuracy" not in metrics
 
 
 def test_each_relation_has_its_threshold() -> None:
@@ -48,8 +48,8 @@ def test_each_relation_has_its_threshold() -> None:
     both = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 0, 1, 1])
     thresholds = choose_thresholds(true, false, both)
     assert (thresholds[0], thresholds[1]) == (4.5, -3.5)
-    figures = classify(true, false, both, thresholds)
-    assert (figures["accuracy"], figures["f1"]) == (1.0, 1.0)
+    metrics = classify(true, false, both, thresholds)
+    assert (metrics["accuracy"], metrics["f1"]) == (1.0, 1.0)
     other = torch.tensor([7]), torch.tensor([7])  # a relation that validation lacks takes the common threshold
     assert classify(torch.tensor([9.0]), torch.tensor([-9.0]), other, thresholds)["accuracy"] == 1.0
 
@@ -58,11 +58,11 @@ def test_a_trained_model_classifies(grid: KnowledgeGraph) -> None:
     model = DistMult(grid.num_entities, grid.num_relations, 8)
     trained = TrainedModel(grid, model)
     false = [("0,0", "right", "5,5"), ("9,5", "down", "0,0"), ("3,3", "right", "3,4")]
-    figures = trained.classify(false, torch.tensor([[0, 0, 0], [1, 1, 1]]))
-    assert (figures["positives"], figures["negatives"]) == (len(grid.test), 3)
+    metrics = trained.classify(false, torch.tensor([[0, 0, 0], [1, 1, 1]]))
+    assert (metrics["positives"], metrics["negatives"]) == (len(grid.test), 3)
     true, others = trained.score(grid.test), trained.score(false)
-    assert figures["auc_roc"] == pytest.approx((true[:, None] > others).double().mean().item())
-    assert 0 <= figures["accuracy"] <= 1
+    assert metrics["auc_roc"] == pytest.approx((true[:, None] > others).double().mean().item())
+    assert 0 <= metrics["accuracy"] <= 1
     with pytest.raises(InputError, match="both true and false"):
         trained.classify([])
     with pytest.raises(InputError, match="unknown entity"):

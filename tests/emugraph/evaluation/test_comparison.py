@@ -14,15 +14,15 @@ def rankings(ranks: Tensor) -> Rankings:
     return Rankings(kg, kg.test, ranks.double())
 
 
-def test_figures_side_by_side() -> None:
-    figures = compare(rankings(torch.tensor([[1, 2], [5, 1]])), rankings(torch.tensor([[1, 1], [2, 4]])))
-    assert figures["mrr"]["first"] == pytest.approx((1 + 1 / 2 + 1 / 5 + 1) / 4)
-    assert figures["mrr"]["second"] == pytest.approx((1 + 1 + 1 / 2 + 1 / 4) / 4)
-    assert figures["mrr"]["difference"] == pytest.approx((1 / 2 + 3 / 10 - 3 / 4) / 4)
-    assert figures["hits@1"]["difference"] == 0
-    assert figures["hits@3"]["difference"] == 0
-    assert (figures["better"], figures["worse"], figures["equal"]) == (2, 1, 1)
-    assert figures["changed"] == [
+def test_metrics_side_by_side() -> None:
+    metrics = compare(rankings(torch.tensor([[1, 2], [5, 1]])), rankings(torch.tensor([[1, 1], [2, 4]])))
+    assert metrics["mrr"]["first"] == pytest.approx((1 + 1 / 2 + 1 / 5 + 1) / 4)
+    assert metrics["mrr"]["second"] == pytest.approx((1 + 1 + 1 / 2 + 1 / 4) / 4)
+    assert metrics["mrr"]["difference"] == pytest.approx((1 / 2 + 3 / 10 - 3 / 4) / 4)
+    assert metrics["hits@1"]["difference"] == 0
+    assert metrics["hits@3"]["difference"] == 0
+    assert (metrics["better"], metrics["worse"], metrics["equal"]) == (2, 1, 1)
+    assert metrics["changed"] == [
         {"head": 1, "relation": 0, "tail": 2, "side": "head", "first": 1, "second": 4},
         {"head": 0, "relation": 0, "tail": 1, "side": "head", "first": 2, "second": 1},
         {"head": 1, "relation": 0, "tail": 2, "side": "tail", "first": 5, "second": 2},
@@ -52,10 +52,10 @@ def test_p_values_of_models_that_are_alike_are_uniform() -> None:
 
 def test_a_model_and_itself() -> None:
     same = rankings(torch.tensor([[1, 2], [5, 1]]))
-    figures = compare(same, same)
-    assert figures["mrr"]["difference"] == 0
-    assert figures["mrr"]["p_value"] == 1
-    assert (figures["equal"], figures["changed"]) == (4, [])
+    metrics = compare(same, same)
+    assert metrics["mrr"]["difference"] == 0
+    assert metrics["mrr"]["p_value"] == 1
+    assert (metrics["equal"], metrics["changed"]) == (4, [])
 
 
 def test_other_triples_are_refused() -> None:

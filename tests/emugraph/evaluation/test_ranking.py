@@ -76,17 +76,17 @@ def test_ranks_agree_with_brute_force(case: tuple[KnowledgeGraph, Tensor], filte
 
 @settings(max_examples=30, deadline=None)
 @given(graphs())
-def test_figures_agree_with_brute_force(case: tuple[KnowledgeGraph, Tensor]) -> None:
+def test_metrics_agree_with_brute_force(case: tuple[KnowledgeGraph, Tensor]) -> None:
     kg, scores = case
-    figures = Evaluator(kg).evaluate(Table(scores), "test", ties=True)
+    metrics = Evaluator(kg).evaluate(Table(scores), "test", ties=True)
     both = [brute_force(kg, scores, t, side, True) for side in SIDES for t in kg.test.tolist()]
     ranks = [(best + worst) / 2 for best, worst in both]
-    assert figures["mrr"] == pytest.approx(sum(1 / r for r in ranks) / len(ranks))
-    assert figures["mean_rank"] == pytest.approx(sum(ranks) / len(ranks))
+    assert metrics["mrr"] == pytest.approx(sum(1 / r for r in ranks) / len(ranks))
+    assert metrics["mean_rank"] == pytest.approx(sum(ranks) / len(ranks))
     for k in (1, 3, 10):
-        assert figures[f"hits@{k}"] == pytest.approx(sum(r <= k for r in ranks) / len(ranks))
-    assert figures["optimistic"]["mrr"] == pytest.approx(sum(1 / best for best, _ in both) / len(both))
-    assert figures["pessimistic"]["mrr"] == pytest.approx(sum(1 / worst for _, worst in both) / len(both))
+        assert metrics[f"hits@{k}"] == pytest.approx(sum(r <= k for r in ranks) / len(ranks))
+    assert metrics["optimistic"]["mrr"] == pytest.approx(sum(1 / best for best, _ in both) / len(both))
+    assert metrics["pessimistic"]["mrr"] == pytest.approx(sum(1 / worst for _, worst in both) / len(both))
 
 
 def random_graph(n: int, triples: int) -> KnowledgeGraph:
@@ -114,8 +114,8 @@ def test_scores_that_are_no_numbers_rank_last() -> None:
     kg = random_graph(30, 200)
     model = DistMult(30, 3, 4)
     model.entities.data[:] = math.nan
-    figures = evaluate(model, kg, filtered=False)
-    assert figures["mrr"] == pytest.approx(1 / 30)
+    metrics = evaluate(model, kg, filtered=False)
+    assert metrics["mrr"] == pytest.approx(1 / 30)
 
 
 def test_a_permutation_of_the_entities_moves_no_rank() -> None:
@@ -136,7 +136,7 @@ def test_a_permutation_of_the_entities_moves_no_rank() -> None:
 
 @pytest.mark.parametrize("name", ["rotate", "distmult"])
 @pytest.mark.parametrize(("fewest", "size", "most"), [(1, 4 * 50 * 7, 7), (5, 16 * 5 * 11, 20)])
-def test_blocks_do_not_change_figures(
+def test_blocks_do_not_change_metrics(
     name: str, fewest: int, size: int, most: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kg = random_graph(50, 300)
@@ -147,7 +147,7 @@ def test_blocks_do_not_change_figures(
     raw = evaluate(model, kg, "train", ties=True, filtered=False)
     assert whole["mrr"] > raw["mrr"]
     assert (whole["optimistic"]["mrr"] > whole["mrr"]) == (name == "distmult")
-    # seven questions at a time to all entities; or twenty at a time, to eleven entities at a time
+    # seven queries at a time to all entities; or twenty at a time, to eleven entities at a time
     monkeypatch.setattr("emugraph.evaluation.ranking._FEWEST", fewest)
     monkeypatch.setattr("emugraph.evaluation.ranking.SCORE_BYTES", size)
     assert evaluate(model, kg, "train", ties=True, filtered=False) == raw
@@ -159,10 +159,10 @@ def test_blocks_do_not_change_figures(
 
 
 def test_summarize_by_hand() -> None:
-    figures = summarize(torch.tensor([1.0, 2.5, 4.0, 20.0]))
-    assert figures["mrr"] == pytest.approx((1 + 0.4 + 0.25 + 0.05) / 4)
-    assert figures["mean_rank"] == pytest.approx(27.5 / 4)
-    assert (figures["hits@1"], figures["hits@3"], figures["hits@10"]) == (0.25, 0.5, 0.75)
+    metrics = summarize(torch.tensor([1.0, 2.5, 4.0, 20.0]))
+    assert metrics["mrr"] == pytest.approx((1 + 0.4 + 0.25 + 0.05) / 4)
+    assert metrics["mean_rank"] == pytest.approx(27.5 / 4)
+    assert (metrics["hits@1"], metrics["hits@3"], metrics["hits@10"]) == (0.25, 0.5, 0.75)
 
 
 def test_triples_and_models_of_another_graph_are_refused(family: KnowledgeGraph) -> None:

@@ -27,7 +27,7 @@ def test_tables_in_files_train_as_those_in_memory(optimizer: str, grid: Knowledg
     seen: list[int] = []
 
     class Look(emugraph.Callback):
-        def on_validation(self, trainer: Trainer, figures: object, best: bool) -> None:
+        def on_validation(self, trainer: Trainer, metrics: object, best: bool) -> None:
             seen.append(len(mapped_files()))
 
     options = {**SMALL, "optimizer": optimizer}
@@ -36,7 +36,7 @@ def test_tables_in_files_train_as_those_in_memory(optimizer: str, grid: Knowledg
         grid, "distmult", output=tmp_path / "mapped", map_to=tmp_path / "there", callbacks=[Look()], **options
     )
     assert torch.equal(plain.model.entities, mapped.model.entities)
-    assert plain.figures["test"] == mapped.figures["test"]
+    assert plain.metrics["test"] == mapped.metrics["test"]
     states = {"adam": 2, "lazy-adam": 2, "adagrad": 1, "row-adagrad": 1}[optimizer]
     assert seen == [2 * (1 + states)] * 3  # entities and relations, each with its states
     assert not list((tmp_path / "there").iterdir())  # nothing is left behind

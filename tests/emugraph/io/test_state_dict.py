@@ -12,15 +12,15 @@ def test_parts_come_back() -> None:
     assert part_of(whole, "none") == {}
 
 
-@pytest.mark.parametrize("found", [torch.zeros(2, 4), torch.zeros(2, 3, dtype=torch.float64), 3, None])
-def test_another_shape_is_refused(found: object) -> None:
+@pytest.mark.parametrize("actual", [torch.zeros(2, 4), torch.zeros(2, 3, dtype=torch.float64), 3, None])
+def test_another_shape_is_refused(actual: object) -> None:
     with pytest.raises(ValueError, match=r"the table is .*, not \(2, 3\) torch.float32"):
-        same_shape(found, torch.zeros(2, 3), "the table")
+        same_shape(actual, torch.zeros(2, 3), "the table")
 
 
-@pytest.mark.parametrize("found", [torch.tensor([0, 5]), torch.tensor([-1]), torch.tensor([0.0]), "ids"])
-def test_ids_out_of_range_are_refused(found: object) -> None:
+@pytest.mark.parametrize("actual", [torch.tensor([0, 5]), torch.tensor([-1]), torch.tensor([0.0]), "ids"])
+def test_ids_out_of_range_are_refused(actual: object) -> None:
     with pytest.raises(ValueError, match="the cache"):
-        ids_below(5, found, "the cache")
+        ids_below(5, actual, "the cache")
     assert ids_below(5, torch.tensor([0, 4]), "the cache").tolist() == [0, 4]
     assert ids_below(5, torch.zeros(0, dtype=torch.int64), "the cache").tolist() == []

@@ -47,7 +47,7 @@ def slow(case: Case) -> Expected:
     q, table, positive, mask = (np.asarray(t, dtype=float) for t in (case.q, case.table, case.positive, case.mask))
     B, K = case.index.shape
     parts = 2 if case.kind == "modulus" else 1
-    found = Expected(np.zeros((B, K)), np.zeros((B, K)), *(np.zeros_like(x) for x in (q, table, positive)))
+    result = Expected(np.zeros((B, K)), np.zeros((B, K)), *(np.zeros_like(x) for x in (q, table, positive)))
 
     def terms(query: np.ndarray, row: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """What each unit adds ``(u,)``, and the derivatives ``(w,)`` by the query and by the row."""
@@ -73,16 +73,16 @@ def slow(case: Case) -> Expected:
             n, share = int(case.index[b, k]), mask[b, k]
             negative, *by_negative = terms(q[b], table[n])
             taken, *by_positive = terms(q[b], positive[b])
-            found.plain[b, k], slope = score(negative.sum())
-            found.mutated[b, k], mutated_slope = score((share * taken + (1 - share) * negative).sum())
+            result.plain[b, k], slope = score(negative.sum())
+            result.mutated[b, k], mutated_slope = score((share * taken + (1 - share) * negative).sum())
             slope *= float(case.plain_gradient[b, k])
             mutated_slope *= float(case.mutated_gradient[b, k])
             left = np.tile(slope + mutated_slope * (1 - share), parts)
             mixed = np.tile(mutated_slope * share, parts)
-            found.dq[b] += by_negative[0] * left + by_positive[0] * mixed
-            found.dtable[n] += by_negative[1] * left
-            found.dpositive[b] += by_positive[1] * mixed
-    return found
+            result.dq[b] += by_negative[0] * left + by_positive[0] * mixed
+            result.dtable[n] += by_negative[1] * left
+            result.dpositive[b] += by_positive[1] * mixed
+    return result
 
 
 def make_case(kind: str, B: int, K: int, N: int, u: int, seed: int, ties: bool = False) -> Case:
@@ -222,7 +222,7 @@ class TestAgainstTheSlowLoop:
         case.mutated_gradient = torch.randn(case.index.shape, generator=generator) * (used != "plain")
         expected = slow(case)
         q, e, positive = leaves(case.q, case.table, case.positive)
-        plain, mutated = kernels.pairwise_masked(q, e, positive, mask, case.kind, run=run)
+        plain, mutated = kernels.pairwise_masked(q, e, positive, mask, case.kind, mask_group=run)
         close(plain, expected.plain)
         close(mutated, expected.mutated)
         loss = {"both": (plain, mutated), "plain": (plain,), "mutated": (mutated,)}[used]
@@ -241,14 +241,14 @@ class TestAgainstTheSlowLoop:
             mask = torch.rand(-(-K // run), 37, generator=torch.Generator().manual_seed(3)) < 0.6
             ours = leaves(case.q, case.table, case.positive)
             exact = leaves(case.q.double(), case.table.double(), case.positive.double())
-            plain, mutated = kernels.pairwise_masked(*ours, mask, kind, run=run)
+            plain, mutated = kernels.pairwise_masked(*ours, mask, kind, mask_group=run)
             torch.autograd.backward((plain, mutated), (case.plain_gradient, case.mutated_gradient))
             wanted = kernels.eager.pairwise_masked(*exact, mask, kind, run)
             torch.autograd.backward(wanted, (case.plain_gradient.double(), case.mutated_gradient.double()))
             close(plain, wanted[0].detach().numpy())
             close(mutated, wanted[1].detach().numpy())
-            for mine, other in zip(ours, exact, strict=True):
-                close(mine.grad, other.grad.numpy())
+            for own, other in zip(ours, exact, strict=True):
+                close(own.grad, other.grad.numpy())
 
 
 @pytest.mark.usefixtures("form")
@@ -387,10 +387,10 @@ class TestInputs:
             kernels.pairwise(torch.zeros(2, 3), torch.zeros(2, 3), "modulus")
         with pytest.raises(InputError, match=r"mask \(3, 2\)"):
             kernels.pairwise_masked(q, e, q, torch.ones(3, 4, dtype=torch.bool), "modulus")
-        with pytest.raises(InputError, match="run is 0"):
-            kernels.pairwise_masked(q, e, q, torch.ones(3, 4, dtype=torch.bool), "l1", run=0)
+        with pytest.raises(InputError, match="mask_group is 0"):
+            kernels.pairwise_masked(q, e, q, torch.ones(3, 4, dtype=torch.bool), "l1", mask_group=0)
         with pytest.raises(InputError, match=r"mask \(2, 4\)"):
-            kernels.pairwise_masked(q, e, q, torch.ones(3, 4, dtype=torch.bool), "l1", run=2)
+            kernels.pairwise_masked(q, e, q, torch.ones(3, 4, dtype=torch.bool), "l1", mask_group=2)
         with pytest.raises(InputError, match="int64"):
             kernels.gathered(q, e, index.int(), "l1")
         with pytest.raises(InputError, match="bool or uint8, or packed"):
@@ -415,12 +415,12 @@ def test_same_bits_in_each_run(kind: str) -> None:
 
     def run(threads: int) -> dict[str, list[Tensor]]:
         torch.set_num_threads(threads)
-        found = {}
+        result = {}
         for name, function, arguments in (
             ("pairwise", kernels.pairwise, ()),
             ("gathered", kernels.gathered, (case.index,)),
             ("pairwise_masked", kernels.pairwise_masked, (case.positive, shared)),
-            ("pairwise_masked in runs", partial(kernels.pairwise_masked, run=16), (case.positive, shared[:13])),
+            ("pairwise_masked in runs", partial(kernels.pairwise_masked, mask_group=16), (case.positive, shared[:13])),
             ("gathered_masked", kernels.gathered_masked, (case.index, case.positive, case.mask)),
         ):
             q, table = leaves(case.q, case.table)
@@ -428,8 +428,8 @@ def test_same_bits_in_each_run(kind: str) -> None:
             outputs = outputs if isinstance(outputs, tuple) else (outputs,)
             gradients = [torch.randn(x.shape, generator=torch.Generator().manual_seed(7)) for x in outputs]
             torch.autograd.backward(outputs, gradients)
-            found[name] = [*outputs, q.grad, table.grad]
-        return found
+            result[name] = [*outputs, q.grad, table.grad]
+        return result
 
     threads = torch.get_num_threads()
     try:

@@ -181,9 +181,9 @@ class TestBothForms:
     @kinds
     def test_float64(self, kind: str) -> None:
         case = make_case(kind, 3, 5, 4, seed=5)
-        found = kernels.pairwise_mixed(*(x.double() for x in (case.q, case.e, case.positive, case.weight)), kind)
-        assert [scores.dtype for scores in found] == [torch.float64] * 2
-        for scores, wanted in zip(found, slow(case), strict=False):
+        result = kernels.pairwise_mixed(*(x.double() for x in (case.q, case.e, case.positive, case.weight)), kind)
+        assert [scores.dtype for scores in result] == [torch.float64] * 2
+        for scores, wanted in zip(result, slow(case), strict=False):
             close(scores, wanted)
 
     def test_refused(self) -> None:
@@ -215,9 +215,9 @@ def test_threads_change_no_bit(kind: str) -> None:
         one, again, three = run(1), run(1), run(3)
     finally:
         torch.set_num_threads(threads)
-    for found, repeated, shared in zip(one, again, three, strict=True):
-        assert torch.equal(found, repeated)
-        assert torch.equal(found, shared)
+    for result, repeated, shared in zip(one, again, three, strict=True):
+        assert torch.equal(result, repeated)
+        assert torch.equal(result, shared)
 
 
 @kinds

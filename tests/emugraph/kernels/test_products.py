@@ -34,8 +34,8 @@ def test_factors_are_rounded_and_sums_are_not(queries: int, candidates: int, wid
     q, e = (torch.randn(n, width, generator=generator) for n in (queries, candidates))
     exact = rounded(q) @ rounded(e).T
     with medium():
-        found = kernels.pairwise(q, e, "dot")
-    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-6 * width)
+        actual = kernels.pairwise(q, e, "dot")
+    torch.testing.assert_close(actual.double(), exact, rtol=0, atol=1e-6 * width)
 
 
 def test_neither_gradients_nor_distances_are_touched() -> None:
@@ -43,8 +43,8 @@ def test_neither_gradients_nor_distances_are_touched() -> None:
     exact = q.double() @ e.double().T
     distance = -torch.cdist(q.double(), e.double(), p=1)
     with medium():
-        found, distances = kernels.pairwise(q.clone().requires_grad_(), e, "dot"), kernels.pairwise(q, e, "l1")
-    torch.testing.assert_close(found.double(), exact, rtol=0, atol=1e-4)
+        actual, distances = kernels.pairwise(q.clone().requires_grad_(), e, "dot"), kernels.pairwise(q, e, "l1")
+    torch.testing.assert_close(actual.double(), exact, rtol=0, atol=1e-4)
     torch.testing.assert_close(distances.double(), distance, rtol=0, atol=1e-4)
 
 

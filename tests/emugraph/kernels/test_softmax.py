@@ -44,13 +44,13 @@ def test_against_the_slow_loop(
     scores = offset + spread * torch.randn(B, K + 1, generator=generator)
     gradients = torch.rand(B, generator=generator)
     positive, negatives = scores[:, 0].clone().requires_grad_(), scores[:, 1:].clone().requires_grad_()
-    found = kernels.softmax_loss(positive, negatives, label)
-    found.backward(gradients)
+    actual = kernels.softmax_loss(positive, negatives, label)
+    actual.backward(gradients)
     losses, wanted = slow(scores, label, gradients)
     # The compiled form adds up differences of scores; PyTorch's logsumexp rounds as the scores themselves do.
     size = 5 * spread + (abs(offset) if form == "eager" else 0)
     labels = 1 + label * K
-    assert found.tolist() == pytest.approx(losses, rel=2e-6, abs=2e-7 * labels * max(1, size))
+    assert actual.tolist() == pytest.approx(losses, rel=2e-6, abs=2e-7 * labels * max(1, size))
     by_scores = torch.cat([positive.grad[:, None], negatives.grad], dim=1)  # type: ignore[index, list-item]
     assert (by_scores - torch.tensor(wanted)).abs().max().item() < 2e-7 * labels * max(10, size)
 

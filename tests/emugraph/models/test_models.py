@@ -52,7 +52,7 @@ def test_every_form_of_the_score_is_the_formula(model: Model) -> None:
         assert torch.allclose(model.score(query, model.entities)[range(3), asked], expected, atol=1e-5)
         phi = model.components(query, model.entities[asked])
         assert phi.shape == (3, model.num_components)
-        assert torch.allclose(model.outer(phi.sum(-1)), expected, atol=1e-5)
+        assert torch.allclose(model.link(phi.sum(-1)), expected, atol=1e-5)
 
 
 def test_reciprocal_relations_ask_for_heads_as_tails_of_the_inverse(model: Model) -> None:
@@ -62,7 +62,7 @@ def test_reciprocal_relations_ask_for_heads_as_tails_of_the_inverse(model: Model
     entity_rows, relation_rows = reciprocal.entities.tolist(), reciprocal.relations.tolist()
     known, relations = torch.tensor([4, 0]), torch.tensor([2, 1])
     for side, row in (("tail", [2, 1]), ("head", [5, 4])):
-        scores = reciprocal.score(reciprocal.ask(known, relations, side), reciprocal.entities)
+        scores = reciprocal.score(reciprocal.embed_queries(known, relations, side), reciprocal.entities)
         expected = torch.tensor(
             [
                 [by_hand(model.name, entity_rows[e], relation_rows[r], answer) for answer in entity_rows]

@@ -29,8 +29,8 @@ def breadth_first(kg: KnowledgeGraph, entity: int, hops: int) -> list[int]:
     graph = networkx.Graph()
     graph.add_nodes_from(range(kg.num_entities))
     graph.add_edges_from(kg.train[:, [0, 2]].tolist())
-    found = networkx.single_source_shortest_path_length(graph, entity, cutoff=hops)
-    return sorted(set(found) - {entity})
+    actual = networkx.single_source_shortest_path_length(graph, entity, cutoff=hops)
+    return sorted(set(actual) - {entity})
 
 
 small_graphs = st.integers(1, 12).flatmap(
@@ -109,7 +109,7 @@ def test_the_number_of_threads_does_not(tmp_path: Path) -> None:
         "near = compute(emugraph.load_dataset('wn18rr'), 3, walks=2, seed=5); "
         "print(hashlib.sha256(near.candidates.numpy()).hexdigest())"
     )
-    found = {
+    actual = {
         subprocess.run(
             [sys.executable, "-c", code],
             env={**os.environ, "OMP_NUM_THREADS": threads},
@@ -120,7 +120,7 @@ def test_the_number_of_threads_does_not(tmp_path: Path) -> None:
         ).stdout
         for threads in ("1", "2", "4")
     }
-    assert len(found) == 1
+    assert len(actual) == 1
 
 
 def test_edges_that_were_added_to_the_graph_are_no_training_triples(family: KnowledgeGraph) -> None:
@@ -140,8 +140,8 @@ def test_reach_that_cannot_be(family: KnowledgeGraph, hops: int, walks: int, see
 
 
 def test_large_seeds_are_as_good_as_small_ones(grid: KnowledgeGraph) -> None:
-    found = [compute(grid, 3, walks=3, seed=seed).candidates.tolist() for seed in (0, 2**31, 2**32, 2**63 - 1)]
-    assert len({tuple(candidates) for candidates in found}) == 4
+    actual = [compute(grid, 3, walks=3, seed=seed).candidates.tolist() for seed in (0, 2**31, 2**32, 2**63 - 1)]
+    assert len({tuple(candidates) for candidates in actual}) == 4
 
 
 @pytest.mark.parametrize("hops", [1, 2, 3, 4])
@@ -154,6 +154,6 @@ def test_wn18rr_agrees_with_networkx(hops: int) -> None:
     counts, candidates = (
         np.concatenate(part) for part in zip(*candidate_search.within_hops(undirected(kg), entities, hops), strict=True)
     )
-    for entity, found in zip(entities.tolist(), np.split(candidates, counts.cumsum()[:-1]), strict=True):
+    for entity, actual in zip(entities.tolist(), np.split(candidates, counts.cumsum()[:-1]), strict=True):
         reached = networkx.single_source_shortest_path_length(graph, entity, cutoff=hops)
-        assert found.tolist() == sorted(set(reached) - {entity})
+        assert actual.tolist() == sorted(set(reached) - {entity})

@@ -59,7 +59,7 @@ def test_dgl_draws_from_its_graph() -> None:
 
 
 def test_statistics() -> None:
-    found = NEAR.statistics()
-    assert found["candidates"] == 10
-    assert found["without candidates"] == 1
-    assert (found["least"], found["median"], found["mean"], found["most"]) == (0, 2, 2.0, 4)
+    actual = NEAR.statistics()
+    assert actual["candidates"] == 10
+    assert actual["without candidates"] == 1
+    assert (actual["least"], actual["median"], actual["mean"], actual["most"]) == (0, 2, 2.0, 4)

@@ -91,10 +91,10 @@ def test_too_much_is_refused_and_leaves_nothing(grid: KnowledgeGraph, tmp_path: 
     with pytest.raises(InputError, match="the bound is 1.0 kB. Use random walks"):
         neighborhood(grid, 3, max_memory=1000)
     assert not list(tmp_path.rglob("*.i32"))
-    found = neighborhood(grid, 3)
+    actual = neighborhood(grid, 3)
     with pytest.raises(InputError, match="the bound is 1.0 kB"):  # in the cache it takes as much to use
         neighborhood(grid, 3, max_memory=1000)
-    assert same(neighborhood(grid, 3, max_memory=found.nbytes), found)
+    assert same(neighborhood(grid, 3, max_memory=actual.nbytes), actual)
 
 
 def test_more_than_was_expected_stops_in_time(

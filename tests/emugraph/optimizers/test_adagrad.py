@@ -124,9 +124,9 @@ def after(steps: list[Step], run: Run) -> Run:
     return run
 
 
-def assert_close(found: Tensor, expected: Tensor, tolerance: float) -> None:
+def assert_close(actual: Tensor, expected: Tensor, tolerance: float) -> None:
     scale = expected.abs().max().item()
-    torch.testing.assert_close(found.detach().to(expected), expected, rtol=0, atol=tolerance * scale)
+    torch.testing.assert_close(actual.detach().to(expected), expected, rtol=0, atol=tolerance * scale)
 
 
 def assert_identical(run: Run, other: Run) -> None:
@@ -243,14 +243,14 @@ def test_a_state_is_exchanged_with_pytorch(dtype: torch.dtype) -> None:
     steps = random_steps(30, rows=30, width=8, ids=9)
     run = after(steps[:10], Run(start(30, 8).to(dtype), Adagrad))
     table = nn.Parameter(run.table.detach().clone())
-    theirs = torch.optim.Adagrad([table], foreach=False)
-    theirs.load_state_dict(theirs.state_dict() | {"state": run.optimizer.state_dict()["state"]})
+    reference = torch.optim.Adagrad([table], foreach=False)
+    reference.load_state_dict(reference.state_dict() | {"state": run.optimizer.state_dict()["state"]})
     for step in steps[10:20]:
         table.grad = step.dense(table)
-        theirs.param_groups[0]["lr"] = step.rate
-        theirs.step()
+        reference.param_groups[0]["lr"] = step.rate
+        reference.step()
     back = Run(table.detach(), Adagrad)
-    back.optimizer.load_state_dict(theirs.state_dict())
+    back.optimizer.load_state_dict(reference.state_dict())
     after(steps[20:], back)
     assert back.optimizer.state[back.table]["step"].item() == 30
     assert_close(back.table, pytorchs(start(30, 8), steps)[0], TOLERANCES[dtype])

@@ -55,24 +55,24 @@ def after(
 @pytest.mark.usefixtures("path")
 def test_equals_sparse_adam(rows: int, width: int, ids: int, dtype: torch.dtype) -> None:
     steps = random_steps(60, rows, width, ids)
-    mine, theirs = start(rows, width, dtype), start(rows, width, torch.float64)
+    ours, theirs = start(rows, width, dtype), start(rows, width, torch.float64)
     # Without epsilon, which does not stand at the same place.
-    optimizer = after(mine, steps, partial(LazyAdam, eps=1e-30))
+    optimizer = after(ours, steps, partial(LazyAdam, eps=1e-30))
     reference = after(theirs, steps, partial(torch.optim.SparseAdam, eps=1e-30))
     tolerance = 2e-6 if dtype == torch.float32 else 1e-12
-    assert (mine.double() - theirs).abs().max() <= tolerance * theirs.abs().max()
+    assert (ours.double() - theirs).abs().max() <= tolerance * theirs.abs().max()
     for name in ("exp_avg", "exp_avg_sq"):
-        found, expected = optimizer.state[mine][name].double(), reference.state[theirs][name]
-        assert (found - expected).abs().max() <= tolerance * expected.abs().max()
+        actual, expected = optimizer.state[ours][name].double(), reference.state[theirs][name]
+        assert (actual - expected).abs().max() <= tolerance * expected.abs().max()
 
 
 @pytest.mark.usefixtures("path")
 def test_dense_gradients_are_dense_adam() -> None:
     steps = random_steps(40, 20, 9, 200)
-    mine, theirs = start(20, 9), start(20, 9, torch.float64)
-    after(mine, steps, LazyAdam, sparse=False)
+    ours, theirs = start(20, 9), start(20, 9, torch.float64)
+    after(ours, steps, LazyAdam, sparse=False)
     after(theirs, steps, torch.optim.Adam, sparse=False)
-    assert (mine.double() - theirs).abs().max() <= 2e-6 * theirs.abs().max()
+    assert (ours.double() - theirs).abs().max() <= 2e-6 * theirs.abs().max()
 
 
 @pytest.mark.usefixtures("path")

@@ -19,7 +19,7 @@ class Answerer:
         model = DistMult(kg.num_entities, kg.num_relations, kg.num_entities)
         model.entities.data.copy_(torch.eye(kg.num_entities))
         model.relations.data.fill_(1.0)
-        model.ask = lambda known, relations, side: (scores if side == "tail" else scores.T)[known]  # type: ignore
+        model.embed_queries = lambda known, relations, side: (scores if side == "tail" else scores.T)[known]  # type: ignore
         return Predictor(model, kg)
 
 
@@ -42,15 +42,15 @@ def test_probabilities_are_frequencies() -> None:
     kg, scores = draw()
     predictor = Answerer(kg, scores)
     fitted = fit(predictor, ("tail",))
-    assert fitted.questions == 400
+    assert fitted.queries == 400
     shares = scores.log_softmax(1)
     promised = fitted.probabilities(shares)
     there = torch.zeros_like(scores, dtype=torch.bool)
     there[kg.test[:, 0], kg.test[:, 2]] = True
     for low, high in ((-9, -7), (-7, -6), (-6, -5), (-5, -4), (-4, -3), (-3, -2)):
-        mine = (shares >= low) & (shares < high)
-        found = there[mine].double().mean().item()
-        assert promised[mine].mean().item() == pytest.approx(found, rel=0.25, abs=0.003)
+        ours = (shares >= low) & (shares < high)
+        actual = there[ours].double().mean().item()
+        assert promised[ours].mean().item() == pytest.approx(actual, rel=0.25, abs=0.003)
 
 
 def test_probabilities_ascend_and_stay_between_0_and_1() -> None:
@@ -66,28 +66,28 @@ def test_training_answers_are_no_candidates() -> None:
     kg = KnowledgeGraph.from_triples([("a", "r", "a"), ("b", "r", "a")], valid=[("a", "r", "b"), ("b", "r", "b")])
     fitted = fit(Predictor(DistMult(2, 1, 4), kg), ("tail",))
     assert fitted.shares == pytest.approx([-0.01])
-    assert (fitted.values, fitted.questions) == ([1.0], 2)
+    assert (fitted.values, fitted.queries) == ([1.0], 2)
 
 
 def test_reliability_counts_what_is_promised_and_found(family: KnowledgeGraph) -> None:
     predictor = Predictor(DistMult(5, 2, 4), family)
     half = Calibration([0.0], [0.5], 1)  # promises the same for all
-    figures = reliability(predictor, half, "test", k=5)
+    metrics = reliability(predictor, half, "test", k=5)
     # (dan, sibling, ?): 5 new candidates, 1 is right; (ann, parent, ?): bob and cat are in training; then the heads:
     # (?, sibling, eve): 5 candidates; (?, parent, bob): ann is in training. bob is no find, training has it.
-    found, looked = 2, 5 + 3 + 5 + 4
-    assert figures["answers"] == looked
-    assert figures["bins"] == [
-        {"from": 0.5, "to": 0.6, "answers": looked, "probability": 0.5, "found": pytest.approx(found / looked)}
+    actual, looked = 2, 5 + 3 + 5 + 4
+    assert metrics["answers"] == looked
+    assert metrics["bins"] == [
+        {"from": 0.5, "to": 0.6, "answers": looked, "probability": 0.5, "observed": pytest.approx(actual / looked)}
     ]
-    assert figures["expected_calibration_error"] == pytest.approx(0.5 - found / looked)
-    assert figures["brier"] == pytest.approx(0.25)
+    assert metrics["expected_calibration_error"] == pytest.approx(0.5 - actual / looked)
+    assert metrics["brier"] == pytest.approx(0.25)
 
 
 def test_certain_and_wrong_is_the_worst(family: KnowledgeGraph) -> None:
-    figures = reliability(Predictor(DistMult(5, 2, 4), family), Calibration([0.0], [1.0], 1), "test", k=5)
-    assert figures["brier"] == pytest.approx(15 / 17)
-    assert figures["bins"][0]["to"] == 1.0
+    metrics = reliability(Predictor(DistMult(5, 2, 4), family), Calibration([0.0], [1.0], 1), "test", k=5)
+    assert metrics["brier"] == pytest.approx(15 / 17)
+    assert metrics["bins"][0]["to"] == 1.0
 
 
 def test_nothing_to_fit_on_or_to_compare_with() -> None:

@@ -52,14 +52,14 @@ def test_the_most_plausible_are_those_of_plain_loops(
     monkeypatch.setattr("emugraph.evaluation.ranking.SCORE_BYTES", block)
     kg = overlapping()
     model = model_for(kg, cls, reciprocal=reciprocal)
-    found = find_triples(Predictor(model, kg), [0, 1, 3], 25)
+    actual = find_triples(Predictor(model, kg), [0, 1, 3], 25)
     expected = plausible(kg, model, [0, 1, 3], score_of)[:25]
-    sums = (found.tail_shares + found.head_shares).tolist()
+    sums = (actual.tail_shares + actual.head_shares).tolist()
     assert sums == pytest.approx([value for value, _ in expected], abs=1e-4)
     assert sums == sorted(sums, reverse=True)
-    assert len(set(map(tuple, found.triples.tolist()))) == 25
+    assert len(set(map(tuple, actual.triples.tolist()))) == 25
     values = {triple: value for value, triple in plausible(kg, model, [0, 1, 3], score_of)}
-    for triple, value, score in zip(found.triples.tolist(), sums, found.scores.tolist(), strict=True):
+    for triple, value, score in zip(actual.triples.tolist(), sums, actual.scores.tolist(), strict=True):
         assert values[tuple(triple)] == pytest.approx(value, abs=1e-4)
         assert score == pytest.approx(score_of(model, tuple(triple), "tail"), abs=1e-5)
 
@@ -69,24 +69,24 @@ def test_all_new_triples_when_more_are_asked_for_than_there_are(
 ) -> None:
     kg = overlapping(entities=5, relations=2, count=12)
     model = model_for(kg, ComplEx)
-    found = find_triples(Predictor(model, kg), [0, 1], 1000)
+    actual = find_triples(Predictor(model, kg), [0, 1], 1000)
     expected = {triple for _, triple in plausible(kg, model, [0, 1], score_of)}
-    assert {tuple(t) for t in found.triples.tolist()} == expected
-    assert len(found.triples) == len(expected)
+    assert {tuple(t) for t in actual.triples.tolist()} == expected
+    assert len(actual.triples) == len(expected)
 
 
 def test_self_loops_only_where_training_has_some(model_for: Models) -> None:
     chain = [("a", "r", "b"), ("b", "r", "c")]
     for extra, loops in (([], 0), ([("a", "r", "a")], 2)):
         kg = KnowledgeGraph.from_triples(chain + extra)
-        found = find_triples(Predictor(model_for(kg, DistMult), kg), [0], 100).triples
-        assert int((found[:, 0] == found[:, 2]).sum()) == loops
+        actual = find_triples(Predictor(model_for(kg, DistMult), kg), [0], 100).triples
+        assert int((actual[:, 0] == actual[:, 2]).sum()) == loops
 
 
 def test_a_head_whose_every_tail_is_known(model_for: Models) -> None:
     kg = KnowledgeGraph.from_triples([("a", "r", "a"), ("a", "r", "b"), ("b", "r", "b")])
-    found = find_triples(Predictor(model_for(kg, DistMult), kg), [0], 10)
-    assert found.triples.tolist() == [[1, 0, 0]]
+    actual = find_triples(Predictor(model_for(kg, DistMult), kg), [0], 10)
+    assert actual.triples.tolist() == [[1, 0, 0]]
 
 
 def test_progress_and_mistakes(family: KnowledgeGraph, model_for: Models) -> None:

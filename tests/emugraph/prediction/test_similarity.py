@@ -19,7 +19,7 @@ def test_both_measures_are_those_of_plain_loops(cls: type[Model]) -> None:
             if measure == "cosine":
                 each = {i: torch.cosine_similarity(rows[entity], rows[i], dim=0).item() for i in range(9)}
             else:
-                each = {i: model.outer(model.components(rows[entity], rows[i]).sum()).item() for i in range(9)}
+                each = {i: model.link(model.components(rows[entity], rows[i]).sum()).item() for i in range(9)}
             del each[entity]
             expected = sorted(each, key=lambda i: -each[i])[:4]
             assert ids[place].tolist() == expected

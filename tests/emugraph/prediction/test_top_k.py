@@ -32,7 +32,7 @@ def test_answers_are_those_of_plain_loops(
     model_for: Models,
     score_of: Scores,
 ) -> None:
-    if large:  # the index is of the questions alone
+    if large:  # the index is of the queries alone
         monkeypatch.setattr("emugraph.prediction.top_k._INDEXED_WHOLE", 0)
     kg = overlapping()
     model = model_for(kg, cls, reciprocal=reciprocal)
@@ -40,10 +40,10 @@ def test_answers_are_those_of_plain_loops(
     count = kg.num_relations if part == "relation" else kg.num_entities
     for without in ((), ("train",), ("valid", "test"), SPLITS):
         answers = Predictor(model, kg).answer(kg.test, part, 3, without=without)
-        for row, question in enumerate(kg.test.tolist()):
+        for row, query in enumerate(kg.test.tolist()):
             triples = []
             for candidate in range(count):
-                triple = list(question)
+                triple = list(query)
                 triple[COLUMN[part]] = candidate
                 triples.append(tuple(triple))
             scores = {t: score_of(model, t, part) for t in triples}
@@ -74,10 +74,10 @@ def test_ranks_from_answers_are_those_of_evaluation_ties_included(part: Part, mo
     ties = 0
     for some, expected in zip(triples.split(50), ranks.split(50), strict=True):
         answers = Predictor(model, kg).answer(some, part, kg.num_entities)
-        mine = answers.ids == some[:, COLUMN[part], None]  # (50, N)
-        others = (answers.known == 0) & ~mine
-        better = (others & (answers.scores > answers.scores[mine][:, None])).sum(dim=1)
-        equal = (others & (answers.scores == answers.scores[mine][:, None])).sum(dim=1)
+        ours = answers.ids == some[:, COLUMN[part], None]  # (50, N)
+        others = (answers.known == 0) & ~ours
+        better = (others & (answers.scores > answers.scores[ours][:, None])).sum(dim=1)
+        equal = (others & (answers.scores == answers.scores[ours][:, None])).sum(dim=1)
         assert torch.equal(expected, 1 + better + equal / 2)
         ties += int((equal > 0).sum())
     assert ties > 100
@@ -103,19 +103,19 @@ def test_small_blocks_give_the_same(monkeypatch: pytest.MonkeyPatch, overlapping
         torch.testing.assert_close(whole.shares, parts.shares)
 
 
-def test_progress_counts_questions(overlapping: Graphs, model_for: Models) -> None:
+def test_progress_counts_queries(overlapping: Graphs, model_for: Models) -> None:
     kg = overlapping()
     done: list[int] = []
     Predictor(model_for(kg, DistMult), kg).answer(kg.test, "tail", 1, advance=done.append)
     assert sum(done) == len(kg.test)
 
 
-def test_no_questions_have_no_answers(family: KnowledgeGraph, model_for: Models) -> None:
+def test_no_queries_have_no_answers(family: KnowledgeGraph, model_for: Models) -> None:
     answers = Predictor(model_for(family, DistMult), family).answer(family.test[:0], "tail", 3)
     assert answers.ids.shape == answers.scores.shape == answers.known.shape == (0, 3)
 
 
-def test_a_question_whose_every_answer_is_known(model_for: Models) -> None:
+def test_a_query_whose_every_answer_is_known(model_for: Models) -> None:
     kg = KnowledgeGraph.from_triples([("a", "r", "a"), ("a", "r", "b")])
     predictor = Predictor(model_for(kg, DistMult), kg)
     assert predictor.answer(torch.tensor([[0, 0, 0]]), "tail", 2, without=("train",)).ids.tolist() == [[-1, -1]]

@@ -30,7 +30,7 @@ def test_tails_in_words(trained: TrainedModel) -> None:
     assert [a.score for a in answers] == pytest.approx(scores.sort(descending=True).values.tolist())
     by_tail = {a.tail: a for a in answers}
     assert (by_tail["bob"].known, by_tail["cat"].known, by_tail["eve"].known) == ("train", "train", None)
-    assert {(a.head, a.relation, a.asked, a.head_name) for a in answers} == {("ann", "parent", "tail", "Ann")}
+    assert {(a.head, a.relation, a.target, a.head_name) for a in answers} == {("ann", "parent", "tail", "Ann")}
     assert (by_tail["bob"].tail_name, by_tail["cat"].tail_name) == ("Bob", None)
 
 
@@ -58,10 +58,10 @@ def test_known_answers_are_left_out(trained: TrainedModel) -> None:
     assert "dan" not in {a.tail for a in trained.predict_tails("cat", "parent", k=5, without=["valid"])}
 
 
-def test_questions_of_all_kinds_are_answered_in_order(trained: TrainedModel) -> None:
-    questions = [("ann", "parent", None), (None, "sibling", "bob"), ("bob", None, "dan"), ("cat", "parent", None)]
-    answers = trained.predict(questions, k=2)
-    assert [a.asked for a in answers] == ["tail"] * 2 + ["head"] * 2 + ["relation"] * 2 + ["tail"] * 2
+def test_queries_of_all_kinds_are_answered_in_order(trained: TrainedModel) -> None:
+    queries = [("ann", "parent", None), (None, "sibling", "bob"), ("bob", None, "dan"), ("cat", "parent", None)]
+    answers = trained.predict(queries, k=2)
+    assert [a.target for a in answers] == ["tail"] * 2 + ["head"] * 2 + ["relation"] * 2 + ["tail"] * 2
     assert answers[6].tail == trained.predict_tails("cat", "parent", k=1)[0].tail
 
 
@@ -88,26 +88,26 @@ def test_probabilities_and_where_there_are_none(grid: KnowledgeGraph, model_for:
 
 
 def test_new_triples_in_words(trained: TrainedModel) -> None:
-    found = trained.predict_triples("parent", top=4)
+    actual = trained.predict_triples("parent", top=4)
     known = {t for split in ("train", "valid", "test") for t in trained.kg.to_triples(split)}
-    assert len(found) == 4
-    for new in found:
+    assert len(actual) == 4
+    for new in actual:
         assert isinstance(new, NewTriple)
         assert new[:3] not in known
         assert new.head != new.tail
         assert new.score == pytest.approx(trained.score([new[:3]]).item(), abs=1e-5)
     assert {new.relation for new in trained.predict_triples(top=1000)} == {"parent", "sibling"}
-    assert trained.predict_triples(["parent"], 4) == found
+    assert trained.predict_triples(["parent"], 4) == actual
 
 
-def test_mistakes_name_the_question(trained: TrainedModel) -> None:
-    with pytest.raises(InputError, match=r"^question 2: unknown entity 'annn'. Did you mean 'ann'"):
+def test_mistakes_name_the_query(trained: TrainedModel) -> None:
+    with pytest.raises(InputError, match=r"^query 2: unknown entity 'annn'. Did you mean 'ann'"):
         trained.predict([("ann", "parent", None), ("annn", "parent", None)])
     with pytest.raises(InputError, match="^unknown relation 'parents'"):
         trained.predict_tails("ann", "parents")
     with pytest.raises(InputError, match=r"the id 7 is outside 0\.\.4"):
         trained.predict_tails(7, "parent")
-    with pytest.raises(InputError, match="must be left open"):
+    with pytest.raises(InputError, match="leave out one of head, relation and tail"):
         trained.predict([("ann", "parent", "bob")])
 
 

@@ -27,7 +27,7 @@ def small_cell() -> Callable[..., Cell]:
 
 @pytest.fixture
 def result_of() -> Callable[..., Result]:
-    """Makes a cell's result out of figures written by hand."""
+    """Makes a cell's result out of metrics written by hand."""
 
     def make(cell: Cell, mrr: float = 0.25, hits: tuple[float, float, float] = (0.1, 0.2, 0.4), **other: Any) -> Result:
         assert cell.settings is not None

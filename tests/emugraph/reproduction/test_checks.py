@@ -13,7 +13,7 @@ KILLS = {
     "about": "Runs were killed.",
     "command": "python -m tools.kill_runs",
     "machine": "a machine",
-    "figures": {"all models": {"kills": 200, "identical": 90}},
+    "rows": {"all models": {"kills": 200, "identical": 90}},
 }
 
 
@@ -30,7 +30,7 @@ def test_without_a_file_there_are_none(tmp_path: Path) -> None:
     assert read_checks(tmp_path / "checks.jsonl") == []
 
 
-@pytest.mark.parametrize("line", ["{", "[]", "{}", json.dumps({**KILLS, "figures": {}}), json.dumps({**KILLS, "x": 1})])
+@pytest.mark.parametrize("line", ["{", "[]", "{}", json.dumps({**KILLS, "rows": {}}), json.dumps({**KILLS, "x": 1})])
 def test_a_damaged_line_is_named(line: str, tmp_path: Path) -> None:
     file = tmp_path / "checks.jsonl"
     file.write_text(f"{json.dumps(KILLS)}\n{line}\n", encoding="utf-8")

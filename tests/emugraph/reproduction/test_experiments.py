@@ -106,12 +106,12 @@ def test_every_preset_is_in_a_table() -> None:
                 method, _, of = table.partition("-")
                 dim, sampler = (int(of), "uniform") if of.isdigit() else (100, of or "uniform")
                 asked = (dataset, model, method, dim, sampler)
-                found = distinct(
+                actual = distinct(
                     cell for cell in cells if (cell.dataset, cell.model, cell.method, cell.dim, cell.sampler) == asked
                 )
-                assert len(found) == (1 if of else 3)
+                assert len(actual) == (1 if of else 3)
                 graph = KnowledgeGraph.from_triples([("a", "r", "b")], name=dataset)
-                for cell in found:  # the same as `emugraph train` takes
+                for cell in actual:  # the same as `emugraph train` takes
                     changes = {"dim": cell.dim, "seed": cell.seed}
                     if sampler != "uniform":
                         changes["sampler"] = sampler

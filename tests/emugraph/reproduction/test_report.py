@@ -1,4 +1,4 @@
-"""The report against figures worked out by hand from results written by hand."""
+"""The report against metrics worked out by hand from results written by hand."""
 
 from __future__ import annotations
 
@@ -102,8 +102,8 @@ def test_rows_that_ought_to_be_ahead(result_of: MakeResult) -> None:
     cells = {(m, s): own(m, s, 0.5 * (m == "emu")) for m in ("plain", "emu") for s in ("uniform", "khop", "walk")}
     rows = tuple(Row(m, tuple((cells[m, s],) for s in ("uniform", "khop", "walk"))) for m in ("plain", "emu"))
     table = Table("grid", "model", ("uniform", "k-hop", "walk"), rows, (("emu", "plain"),))
-    figures = {("plain", "uniform"): 0.2, ("emu", "uniform"): 0.3, ("plain", "khop"): 0.4, ("emu", "khop"): 0.35}
-    results = [result_of(cells[key], mrr) for key, mrr in figures.items()]
+    metrics = {("plain", "uniform"): 0.2, ("emu", "uniform"): 0.3, ("plain", "khop"): 0.4, ("emu", "khop"): 0.35}
+    results = [result_of(cells[key], mrr) for key, mrr in metrics.items()]
     results.append(result_of(cells["emu", "walk"], 0.1))  # plain is not measured there
     text = render([Experiment("e", "E", "C.", (table,))], results, "`a`")
     assert "The MRR with EMU is at least that of plain in 1 of 2 pairs. It is not for: emu k-hop.\n" in text

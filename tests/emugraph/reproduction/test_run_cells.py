@@ -54,8 +54,8 @@ def test_a_result_is_what_training_gives(
     assert outcome == Outcome(cell, 1, 1, result)
     assert str(outcome).startswith(f"1/1 grid TransE no-uls d 4 seed 3, beta 0.0: MRR {result.mrr:.4f} in ")
     again = emugraph.train(grid, settings=cell.settings, output=tmp_path / "again")
-    assert (result.mrr, result.hits_at_10) == (again.figures["test"]["mrr"], again.figures["test"]["hits@10"])
-    assert (result.valid_mrr, result.steps) == (again.figures["valid"]["mrr"], 4)
+    assert (result.mrr, result.hits_at_10) == (again.metrics["test"]["mrr"], again.metrics["test"]["hits@10"])
+    assert (result.valid_mrr, result.steps) == (again.metrics["valid"]["mrr"], 4)
     assert (result.dataset, result.method, result.version) == ("grid", "no-uls", emugraph.__version__)
     assert ", 1 thread of " in result.machine
     assert result.key == cell.key

@@ -116,7 +116,7 @@ def test_a_file_without_end_takes_no_memory(folder: RunFolder) -> None:
 @pytest.mark.parametrize(
     "manifest",
     ["", "[", "[]", "{}", '{"format": 2, "files": {"a": 3}}', '{"format": 2, "files": {"a": [{"size": 1}]}}',
-     "[" * 9999, "9" * 9999, '{"format": 3, "files": {}}', '{"format": "2", "files": {}}', "\ud800"],
+     "[" * 9999, "9" * 9999, '{"format": 4, "files": {}}', '{"format": "2", "files": {}}', "\ud800"],
 )  # fmt: skip
 def test_a_damaged_manifest_is_named(manifest: str, folder: RunFolder) -> None:
     (folder.path / "manifest.json").write_bytes(manifest.encode("utf-8", "surrogatepass"))
@@ -132,7 +132,7 @@ def test_a_folder_without_a_manifest(folder: RunFolder, tmp_path: Path) -> None:
         RunFolder.open(tmp_path / "nothing")
     with pytest.raises(InputError, match="is not a run folder: Not a directory"):
         RunFolder.open(folder.path / "b.json")
-    (folder.path / "config.toml").write_text("format = 2\n", encoding="utf-8")
+    (folder.path / "config.toml").write_text("format = 3\n", encoding="utf-8")
     with pytest.raises(EmugraphError, match=r"manifest\.json is missing"):
         RunFolder.open(folder.path)
 

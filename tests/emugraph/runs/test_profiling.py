@@ -23,7 +23,7 @@ def test_a_profile_counts_the_parts_of_a_run(family: KnowledgeGraph, tmp_path: P
     of_step = ["batch", "negatives", "look-up", "scores", "loss", "backward", "optimizer"]
     assert list(parts)[:7] == of_step
     assert all(parts[name].calls == 30 for name in of_step)
-    assert {"validation", "writing", "final figures", "calibration", "other"} < parts.keys()
+    assert {"validation", "writing", "final metrics", "calibration", "other"} < parts.keys()
     assert sum(part.share for part in profile.parts) == pytest.approx(1)
     assert sum(part.seconds for part in profile.parts) == pytest.approx(profile.total)
     assert all(part.seconds >= 0 for part in profile.parts)

@@ -21,10 +21,10 @@ from emugraph.runs.run import Run
 from emugraph.training.trainer import Trainer
 
 
-def test_a_run_opened_again_gives_the_same_figures(run_folder: Path, grid: KnowledgeGraph) -> None:
+def test_a_run_opened_again_gives_the_same_metrics(run_folder: Path, grid: KnowledgeGraph) -> None:
     run = emugraph.load(run_folder)
-    assert run.evaluate("test") == run.figures["test"]
-    assert run.evaluate("valid") == run.figures["valid"]
+    assert run.evaluate("test") == run.metrics["test"]
+    assert run.evaluate("valid") == run.metrics["valid"]
     assert run.kg.entities == grid.entities
     assert run.kg.name == "grid"
     assert run.settings.model == "distmult"
@@ -35,7 +35,7 @@ def test_what_a_folder_holds(run_folder: Path) -> None:
     files = {p.relative_to(run_folder).as_posix() for p in run_folder.rglob("*") if p.is_file()}
     assert files - {".lock"} == {
         "manifest.json", "checkpoints/step-00000020.safetensors",
-        "calibration.json", "config.toml", "environment.json", "figures.json", "log.jsonl", "weights.safetensors",
+        "calibration.json", "config.toml", "environment.json", "metrics.json", "log.jsonl", "weights.safetensors",
         "graph/entities.json", "graph/relations.json", "graph/triples.safetensors",
     }  # fmt: skip
     environment = json.loads((run_folder / "environment.json").read_text(encoding="utf-8"))
@@ -108,7 +108,7 @@ def test_folders_that_are_no_runs(tmp_path: Path, run_folder: Path) -> None:
         emugraph.load(run_folder)
 
 
-NAMES = ["config.toml", "weights.safetensors", "graph/triples.safetensors", "graph/entities.json", "figures.json"]
+NAMES = ["config.toml", "weights.safetensors", "graph/triples.safetensors", "graph/entities.json", "metrics.json"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -187,9 +187,9 @@ def test_vocabularies_that_are_none_are_named(content: str, run_folder: Path) ->
 
 def test_a_later_format_is_refused(run_folder: Path) -> None:
     manifest = run_folder / "manifest.json"
-    text = manifest.read_text(encoding="utf-8").replace('"format": 2', '"format": 99')
+    text = manifest.read_text(encoding="utf-8").replace('"format": 3', '"format": 99')
     manifest.write_text(text, encoding="utf-8")
-    with pytest.raises(EmugraphError, match="has format 99; this version reads formats 1 and 2"):
+    with pytest.raises(EmugraphError, match="has format 99; this version reads formats 1 to 3"):
         emugraph.load(run_folder)
 
 
@@ -205,7 +205,7 @@ def test_runs_of_every_version_are_read(saved: Path, tmp_path: Path) -> None:
     assert set(run.kg.entities) == {"ann", "bob", "cat", "dan", "日本", 'quote " tab \t'}
     assert set(run.kg.relations) == {"parent", "sibling", ""}
     for split in ("valid", "test"):
-        assert run.evaluate(split)["mrr"] == pytest.approx(run.figures[split]["mrr"])
+        assert run.evaluate(split)["mrr"] == pytest.approx(run.metrics[split]["mrr"])
 
 
 def test_a_run_without_checkpoints_cannot_be_resumed(tmp_path: Path) -> None:
@@ -214,9 +214,20 @@ def test_a_run_without_checkpoints_cannot_be_resumed(tmp_path: Path) -> None:
         emugraph.resume(path)
 
 
-def test_a_run_of_this_version_goes_on(tmp_path: Path) -> None:
-    path = Path(shutil.copytree(OLD_RUNS[1], tmp_path / "run"))
-    assert emugraph.resume(path, steps=25).figures["steps"] == 25
+@pytest.mark.parametrize("saved", OLD_RUNS[1:], ids=lambda path: path.name)
+def test_a_run_with_checkpoints_goes_on_and_has_the_names_of_this_version(saved: Path, tmp_path: Path) -> None:
+    path = Path(shutil.copytree(saved, tmp_path / "run"))
+    before = emugraph.load(path).settings
+    resumed = emugraph.resume(path, steps=25)
+    assert resumed.metrics["steps"] == 25
+    assert resumed.settings == before.model_copy(update={"steps": 25})
+    assert (path / "metrics.json").is_file()
+    assert not (path / "figures.json").exists()
+    config = (path / "config.toml").read_text(encoding="utf-8")
+    assert "format = 3\n" in config
+    assert "mask_group = " in config
+    assert "mask_run" not in config
+    assert emugraph.load(path).metrics == resumed.metrics
 
 
 # ---------------------------------------------------------------- files that mean harm
@@ -249,7 +260,7 @@ def test_pickle_bombs_do_not_go_off(run_folder: Path, tmp_path: Path, honest: bo
     exploded = tmp_path / "exploded"
     bomb = pickle.dumps(Bomb(exploded))
     names = [p.relative_to(run_folder).as_posix() for p in run_folder.rglob("*") if p.is_file() and p.name != ".lock"]
-    (run_folder / "figures.json").unlink()  # so that there is something to resume
+    (run_folder / "metrics.json").unlink()  # so that there is something to resume
     for name in [name for name in names if name not in ("manifest.json", "log.jsonl")]:
         if honest:
             (run_folder / name).write_bytes(bomb)
@@ -281,7 +292,7 @@ def test_one_folder_is_read_by_many_while_it_is_trained(tmp_path: Path, grid: Kn
     class Read(Callback):
         reads = 0
 
-        def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+        def on_validation(self, trainer: Trainer, metrics: dict[str, Any], best: bool) -> None:
             assert isinstance(emugraph.load(tmp_path / "run"), Run)
             self.reads += 1
 

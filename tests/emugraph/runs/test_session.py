@@ -59,9 +59,9 @@ def weights(path: Path) -> bytes:
 
 
 def last_checkpoint(path: Path) -> dict[str, Any]:
-    found = read_checkpoint(RunFolder.open(path))
-    assert found is not None
-    return {name: value for name, value in found[1].items() if name != "seconds"}
+    actual = read_checkpoint(RunFolder.open(path))
+    assert actual is not None
+    return {name: value for name, value in actual[1].items() if name != "seconds"}
 
 
 def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
@@ -100,10 +100,10 @@ def cut_and_resume(kg: KnowledgeGraph, tmp_path: Path, cut: int, every: int, **s
     assert weights(whole.path) == weights(resumed.path)
     assert same(last_checkpoint(whole.path), last_checkpoint(resumed.path))
     assert log(whole.path) == log(resumed.path)
-    assert {k: v for k, v in whole.figures.items() if k != "seconds"} == {
-        k: v for k, v in resumed.figures.items() if k != "seconds"
+    assert {k: v for k, v in whole.metrics.items() if k != "seconds"} == {
+        k: v for k, v in resumed.metrics.items() if k != "seconds"
     }
-    assert resumed.evaluate("test") == whole.figures["test"]
+    assert resumed.evaluate("test") == whole.metrics["test"]
 
 
 @pytest.mark.parametrize("model", MODELS)
@@ -148,7 +148,7 @@ def test_a_run_on_a_gpu_goes_on(grid: KnowledgeGraph, tmp_path: Path) -> None:
         emugraph.train(
             grid, output=tmp_path / "run", device="cuda", checkpoints=Checkpoints(0, 10), callbacks=[CutAt(25)], **SMALL
         )
-    assert emugraph.resume(tmp_path / "run", device="cuda").figures["steps"] == 60
+    assert emugraph.resume(tmp_path / "run", device="cuda").metrics["steps"] == 60
 
 
 def test_a_run_without_plain_adam_in_c_goes_on(
@@ -189,18 +189,18 @@ def test_signals_are_left_alone_in_other_threads(grid: KnowledgeGraph, tmp_path:
     thread = threading.Thread(target=lambda: runs.append(emugraph.train(grid, output=tmp_path / "run", **SMALL)))
     thread.start()
     thread.join()
-    assert runs[0].figures["steps"] == 60
+    assert runs[0].metrics["steps"] == 60
 
 
 def test_more_steps_can_be_asked_for(grid: KnowledgeGraph, tmp_path: Path) -> None:
     run = emugraph.train(grid, output=tmp_path / "run", **{**SMALL, "schedule": "constant"})
     longer = run.resume(steps=90)
-    assert longer.figures["steps"] == 90
+    assert longer.metrics["steps"] == 90
     assert emugraph.load(run.path).settings.steps == 90
     whole = emugraph.train(grid, output=tmp_path / "whole", **{**SMALL, "schedule": "constant", "steps": 90})
     kept = load_file(whole.path / "checkpoints" / "step-00000090.safetensors")
-    found = load_file(run.path / "checkpoints" / "step-00000090.safetensors")
-    assert torch.equal(kept["trainer.model.entities"], found["trainer.model.entities"])
+    actual = load_file(run.path / "checkpoints" / "step-00000090.safetensors")
+    assert torch.equal(kept["trainer.model.entities"], actual["trainer.model.entities"])
     with pytest.raises(InputError, match="is a run of 90 steps; it can be given more, not 80"):
         emugraph.resume(run.path, steps=80)
 
@@ -208,16 +208,16 @@ def test_more_steps_can_be_asked_for(grid: KnowledgeGraph, tmp_path: Path) -> No
 def test_more_steps_after_patience_ran_out(grid: KnowledgeGraph, tmp_path: Path) -> None:
     settings = {**SMALL, "learning_rate": 1e-9, "valid_every": 10, "patience": 2}
     run = emugraph.train(grid, output=tmp_path / "run", **settings)
-    assert run.figures["steps"] == 30
-    assert run.resume().figures == run.figures
-    assert run.resume(steps=100).figures["steps"] == 50
+    assert run.metrics["steps"] == 30
+    assert run.resume().metrics == run.metrics
+    assert run.resume(steps=100).metrics["steps"] == 50
 
 
 def test_a_finished_run_is_opened(grid: KnowledgeGraph, tmp_path: Path) -> None:
     run = emugraph.train(grid, output=tmp_path / "run", **SMALL)
     files = [path for path in run.path.rglob("*") if path.is_file() and path.name != ".lock"]
     before = [path.stat().st_mtime_ns for path in files]
-    assert emugraph.resume(run.path).figures == run.figures
+    assert emugraph.resume(run.path).metrics == run.metrics
     assert [path.stat().st_mtime_ns for path in files] == before
 
 

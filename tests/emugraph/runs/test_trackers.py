@@ -1,4 +1,4 @@
-"""Trackers: what each has written is read back with its own means, and held against the log and the figures."""
+"""Trackers: what each has written is read back with its own means, and held against the log and the metrics."""
 
 from __future__ import annotations
 
@@ -50,14 +50,14 @@ class Memory(trackers.Tracker):
     def __init__(self) -> None:
         super().__init__()
         self.settings: dict[str, Any] = {}
-        self.found: dict[tuple[int, str], float] = {}
+        self.actual: dict[tuple[int, str], float] = {}
         self.outcomes: list[str] = []
 
     def begin(self, name: str, settings: Mapping[str, Any], path: Path, step: int) -> None:
         self.settings = {"name": name, "step": step, **settings}
 
-    def record(self, figures: Mapping[str, float], step: int) -> None:
-        self.found |= {(step, name): value for name, value in figures.items()}
+    def record(self, metrics: Mapping[str, float], step: int) -> None:
+        self.actual |= {(step, name): value for name, value in metrics.items()}
 
     def close(self, outcome: trackers.Outcome) -> None:
         self.outcomes.append(outcome)
@@ -70,19 +70,19 @@ def train(kg: KnowledgeGraph, output: str, *callbacks: Callback, **changes: Any)
 
 def expected(run: emugraph.Run) -> dict[tuple[int, str], float]:
     """What a tracker is to have, from what training writes by itself."""
-    found = {}
+    actual = {}
     for line in (run.path / "log.jsonl").read_text(encoding="utf-8").splitlines():
         record = json.loads(line)
         if record["type"] == "training":
-            found |= {(record["step"], f"train/{name}"): record[name] for name in ("loss", "learning_rate")}
+            actual |= {(record["step"], f"train/{name}"): record[name] for name in ("loss", "learning_rate")}
         else:
-            found |= {(record["step"], f"valid/{name}"): value for name, value in named(record).items()}
+            actual |= {(record["step"], f"valid/{name}"): value for name, value in named(record).items()}
     for split in ("valid", "test"):
-        found |= {(20, f"final/{split}/{name}"): value for name, value in named(run.figures[split]).items()}
-    return found
+        actual |= {(20, f"final/{split}/{name}"): value for name, value in named(run.metrics[split]).items()}
+    return actual
 
 
-def named(figures: dict[str, Any]) -> dict[str, float]:
+def named(metrics: dict[str, Any]) -> dict[str, float]:
     names = {
         "mrr": "mrr",
         "mean_rank": "mean_rank",
@@ -90,35 +90,35 @@ def named(figures: dict[str, Any]) -> dict[str, float]:
         "hits@3": "hits_at_3",
         "hits@10": "hits_at_10",
     }
-    both = {new: figures[old] for old, new in names.items()}
-    sides = {f"{side}/{new}": figures[side][old] for side in ("tail", "head") for old, new in names.items()}
+    both = {new: metrics[old] for old, new in names.items()}
+    sides = {f"{side}/{new}": metrics[side][old] for side in ("tail", "head") for old, new in names.items()}
     return both | sides
 
 
 def table(path: Path) -> dict[tuple[int, str], float]:
     with path.open(encoding="utf-8", newline="") as file:
         rows = [(int(row["step"]), row["name"], float(row["value"])) for row in csv.DictReader(file)]
-    found = {(step, name): value for step, name, value in rows}
-    assert len(found) == len(rows)
-    return found
+    actual = {(step, name): value for step, name, value in rows}
+    assert len(actual) == len(rows)
+    return actual
 
 
 # -------------------------------------------------------------------- what all trackers share
 
 
-def test_a_tracker_is_given_what_the_log_and_the_figures_have(grid: KnowledgeGraph) -> None:
+def test_a_tracker_is_given_what_the_log_and_the_metrics_have(grid: KnowledgeGraph) -> None:
     tracker = Memory()
     run = train(grid, "run", tracker)
     assert tracker.settings == {"name": "run", "step": 0, "dataset": "grid", **run.settings.model_dump(mode="json")}
-    assert tracker.found == pytest.approx(expected(run), rel=1e-6)
-    assert len(tracker.found) == 2 * (2 + 15) + 2 * 15
+    assert tracker.actual == pytest.approx(expected(run), rel=1e-6)
+    assert len(tracker.actual) == 2 * (2 + 15) + 2 * 15
 
 
 def test_losses_without_validation_triples(grid: KnowledgeGraph) -> None:
     kg = KnowledgeGraph.from_triples(grid.to_triples("train"), name="bare")
     tracker = Memory()
     train(kg, "run", tracker)
-    assert sorted(tracker.found) == [(s, f"train/{name}") for s in (10, 20) for name in ("learning_rate", "loss")]
+    assert sorted(tracker.actual) == [(s, f"train/{name}") for s in (10, 20) for name in ("learning_rate", "loss")]
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_tracker_that_cannot_begin_stops_the_run_before_its_first_step(grid: K
     with pytest.raises(EmugraphError, match=r"Refuses does not take the run: no such server\. .*emugraph resume run"):
         train(grid, "run", other, tracker, CutAt(1, AssertionError()))
     assert (tracker.outcomes, other.outcomes) == ([], ["failed"])
-    assert emugraph.resume("run").figures["steps"] == 20
+    assert emugraph.resume("run").metrics["steps"] == 20
 
 
 def test_one_that_fails_later_is_given_up_and_training_goes_on(
@@ -157,11 +157,11 @@ def test_one_that_fails_later_is_given_up_and_training_goes_on(
     class Breaks(Memory):
         asked = 0
 
-        def record(self, figures: Mapping[str, float], step: int) -> None:
+        def record(self, metrics: Mapping[str, float], step: int) -> None:
             self.asked += 1
             if step == 20:
                 raise ConnectionError("the server is gone")
-            super().record(figures, step)
+            super().record(metrics, step)
 
         def close(self, outcome: trackers.Outcome) -> None:
             super().close(outcome)
@@ -170,7 +170,7 @@ def test_one_that_fails_later_is_given_up_and_training_goes_on(
     tracker = Breaks()
     with caplog.at_level(logging.WARNING, "emugraph"):
         run = train(grid, "run", tracker)
-    assert run.figures["steps"] == 20
+    assert run.metrics["steps"] == 20
     assert tracker.outcomes == ["finished"]
     assert tracker.asked == 3  # twice at step 10, once at 20, and not again
     (record,) = caplog.records
@@ -193,7 +193,7 @@ def test_the_loss_is_not_read_between_validations() -> None:
         trainer = SimpleNamespace(step_count=step, settings=settings, learning_rate=0.5)
         tracker.on_step(trainer, Loss())  # type: ignore[arg-type]
         assert Loss.reads == step // 4
-    assert tracker.found[8, "train/loss"] == 2.0
+    assert tracker.actual[8, "train/loss"] == 2.0
 
 
 def test_names_and_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,7 +212,7 @@ def test_names_and_packages_that_are_missing(monkeypatch: pytest.MonkeyPatch) ->
 def test_csv(grid: KnowledgeGraph) -> None:
     run = train(grid, "run", *build_trackers(["csv"]))
     assert table(Path("run/metrics.csv")) == pytest.approx(expected(run), rel=1e-6)
-    assert emugraph.load("run").evaluate("test") == run.figures["test"]  # the folder is as sound as before
+    assert emugraph.load("run").evaluate("test") == run.metrics["test"]  # the folder is as sound as before
 
 
 def test_a_resumed_run_goes_on_with_its_table(grid: KnowledgeGraph) -> None:
@@ -227,18 +227,18 @@ def test_a_resumed_run_goes_on_with_its_table(grid: KnowledgeGraph) -> None:
     with path.open("a", encoding="utf-8") as file:
         file.write("10,valid/tail/mr")  # as a kill leaves it
     emugraph.resume("run", callbacks=build_trackers(["csv"]))
-    found, full = table(path), table(whole.path / "metrics.csv")
+    actual, full = table(path), table(whole.path / "metrics.csv")
     # The first loss is that of the steps since the checkpoint, 12.
-    assert found.pop((15, "train/loss")) != full.pop((15, "train/loss"))
-    assert found == full
+    assert actual.pop((15, "train/loss")) != full.pop((15, "train/loss"))
+    assert actual == full
 
 
-def test_a_longer_run_has_one_set_of_final_figures(grid: KnowledgeGraph) -> None:
+def test_a_longer_run_has_one_set_of_final_metrics(grid: KnowledgeGraph) -> None:
     train(grid, "run", *build_trackers(["csv"]))
     run = emugraph.resume("run", steps=30, callbacks=build_trackers(["csv"]))
     finals = {at: value for at, value in table(Path("run/metrics.csv")).items() if at[1].startswith("final/")}
     assert {step for step, _ in finals} == {30}
-    assert finals[30, "final/test/mrr"] == run.figures["test"]["mrr"]
+    assert finals[30, "final/test/mrr"] == run.metrics["test"]["mrr"]
 
 
 # -------------------------------------------------------------------- TensorBoard
@@ -254,9 +254,9 @@ def events(path: Path) -> Any:
 def scalars(accumulator: Any) -> dict[tuple[int, str], float]:
     names = accumulator.Tags()["scalars"]
     rows = [(event.step, name, event.value) for name in names for event in accumulator.Scalars(name)]
-    found = {(step, name): value for step, name, value in rows}
-    assert len(found) == len(rows)
-    return found
+    actual = {(step, name): value for step, name, value in rows}
+    assert len(actual) == len(rows)
+    return actual
 
 
 def test_tensorboard(grid: KnowledgeGraph) -> None:
@@ -271,7 +271,7 @@ def test_tensorboard(grid: KnowledgeGraph) -> None:
     assert started["dataset"].string_value == "grid"
     assert started["dim"].number_value == 4
     assert {"dataset", *type(run.settings).model_fields} == set(started)
-    assert emugraph.load("run").evaluate("test") == run.figures["test"]
+    assert emugraph.load("run").evaluate("test") == run.metrics["test"]
 
 
 def test_a_resumed_run_goes_on_with_its_events(grid: KnowledgeGraph) -> None:
@@ -283,9 +283,9 @@ def test_a_resumed_run_goes_on_with_its_events(grid: KnowledgeGraph) -> None:
         )  # fmt: skip
     assert [event.step for event in events(Path("run")).Scalars("valid/mrr")] == [5, 10, 15]
     run = emugraph.resume("run", callbacks=build_trackers(["tensorboard"]))
-    found, full = scalars(events(run.path)), expected(run)
-    del found[15, "train/loss"], full[15, "train/loss"]
-    assert found == pytest.approx(full, rel=1e-6)
+    actual, full = scalars(events(run.path)), expected(run)
+    del actual[15, "train/loss"], full[15, "train/loss"]
+    assert actual == pytest.approx(full, rel=1e-6)
 
 
 # -------------------------------------------------------------------- MLflow
@@ -304,11 +304,11 @@ def test_mlflow(grid: KnowledgeGraph) -> None:
         emugraph.resume("cut", callbacks=[*build_trackers(["mlflow"]), CutAt(15, KeyboardInterrupt())])
 
     client = mlflow.MlflowClient(f"sqlite:///{Path('mlflow.db').resolve()}")
-    found = client.search_runs([client.get_experiment_by_name("grid").experiment_id], order_by=["start_time"])
-    assert [(of.info.run_name, of.info.status) for of in found] == [
+    actual = client.search_runs([client.get_experiment_by_name("grid").experiment_id], order_by=["start_time"])
+    assert [(of.info.run_name, of.info.status) for of in actual] == [
         ("run", "FINISHED"), ("cut", "FAILED"), ("cut", "KILLED"),
     ]  # fmt: skip
-    whole, _, resumed = found
+    whole, _, resumed = actual
     settings = {"dataset": "grid", **run.settings.model_dump(mode="json")}
     assert whole.data.params == {name: str(value) for name, value in settings.items()}
     assert whole.data.tags["folder"] == str(Path("run").resolve())
@@ -350,13 +350,13 @@ def test_wandb_writes_the_run_without_a_network(grid: KnowledgeGraph) -> None:
     config = {item.key: json.loads(item.value_json) for item in started.config.update}
     settings = {"dataset": "grid", **run.settings.model_dump(mode="json")}
     assert {name: config[name] for name in settings} == settings
-    found = {}
+    actual = {}
     for history in whole["history"]:
         items = {(item.key or item.nested_key[0]): json.loads(item.value_json) for item in history.item}
-        found |= {(items["_step"], name): value for name, value in items.items() if "/" in name}
-    assert found == pytest.approx(expected(run), rel=1e-6)
+        actual |= {(items["_step"], name): value for name, value in items.items() if "/" in name}
+    assert actual == pytest.approx(expected(run), rel=1e-6)
     assert [[ended.exit_code for ended in records["exit"]] for records in (whole, cut)] == [[0], [1]]
-    assert emugraph.load("run").evaluate("test") == run.figures["test"]
+    assert emugraph.load("run").evaluate("test") == run.metrics["test"]
 
 
 def wandb_records(path: Path) -> dict[str, list[Any]]:
@@ -365,7 +365,7 @@ def wandb_records(path: Path) -> dict[str, list[Any]]:
 
     (file,) = path.glob("wandb/offline-run-*/run-*.wandb")
     content, at, whole = file.read_bytes(), 7, b""  # after the file's own header
-    found: dict[str, list[Any]] = {}
+    actual: dict[str, list[Any]] = {}
     while at < len(content):
         left = 32768 - at % 32768  # a block's last bytes are empty where no header fits
         if left < 7:
@@ -377,6 +377,6 @@ def wandb_records(path: Path) -> dict[str, list[Any]]:
         if kind in (1, 4):  # whole, or the last part
             record = wandb_internal_pb2.Record.FromString(whole)
             name = record.WhichOneof("record_type")
-            found.setdefault(name, []).append(getattr(record, name))
+            actual.setdefault(name, []).append(getattr(record, name))
             whole = b""
-    return found
+    return actual

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import torch
 
-from emugraph.sampling import Batches, SidesByRelation, SidesInTurn
+from emugraph.sampling import AlternatingSides, Batches, SidesByRelation
 
 
 def test_each_triple_once_an_epoch_and_every_batch_full() -> None:
@@ -24,7 +24,7 @@ def test_a_batch_is_never_larger_than_the_data() -> None:
 
 def test_sides_in_turn_visit_each_triple_on_both_sides() -> None:
     triples = torch.arange(30).reshape(10, 3)
-    batches = SidesInTurn(triples, 5, torch.Generator().manual_seed(0))
+    batches = AlternatingSides(triples, 5, torch.Generator().manual_seed(0))
     drawn = [batches.next() for _ in range(4)]
     assert [side for _, side in drawn] == ["tail", "head", "tail", "head"]
     for side in ("tail", "head"):
@@ -47,8 +47,8 @@ def test_sides_by_relation_visit_each_triple_once_an_epoch() -> None:
     heads = torch.cat([batch for batch, side in drawn if side == "head"])
     total = torch.cat([batch for batch, _ in drawn])
     for relation, chance in ((0, 0.2), (1, 0.9)):
-        found, of = (int((batch[:, 1] == relation).sum()) for batch in (heads, total))
-        assert abs(found / of - chance) < 0.03
+        actual, of = (int((batch[:, 1] == relation).sum()) for batch in (heads, total))
+        assert abs(actual / of - chance) < 0.03
 
 
 def test_sides_that_never_come() -> None:

@@ -126,7 +126,7 @@ def test_of_every_model(model: str, sharing: str, grid: KnowledgeGraph) -> None:
 
 def test_a_phase_of_the_sampler_has_a_recording_of_its_own(grid: KnowledgeGraph) -> None:
     """Caches are updated in every second epoch, of ten steps a side."""
-    recorder = assert_same_run(grid, sampler="nscaching", sides="in-turn", cache_every=2)
+    recorder = assert_same_run(grid, sampler="nscaching", sides="alternating", cache_every=2)
     assert recorder.recorded == 4  # one a side in each of two epochs
 
 
@@ -151,11 +151,11 @@ def test_what_cannot_be_recorded_is_said_once_and_done(grid: KnowledgeGraph) -> 
     recorded.record(Fails())
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        found = losses_of(recorded)
+        actual = losses_of(recorded)
     assert [str(warning.message) for warning in caught] == [
         "a step cannot be recorded, and goes on as it is: CUDA error: operation not permitted when stream is capturing"
     ]
-    assert found == pytest.approx(losses_of(plain), rel=1e-4)
+    assert actual == pytest.approx(losses_of(plain), rel=1e-4)
     assert_alike(recorded, plain)
 
 
@@ -265,13 +265,13 @@ def test_graphs_without_a_device_are_refused(grid: KnowledgeGraph, run_folder: P
 @pytest.mark.parametrize("sampler", ["uniform", "khop", "nscaching"])
 def test_cuda(sampler: str, optimizer: str, grid: KnowledgeGraph) -> None:
     plain, recorded = (
-        trainer_of(grid, "cuda", sampler=sampler, optimizer=optimizer, sides="in-turn") for _ in range(2)
+        trainer_of(grid, "cuda", sampler=sampler, optimizer=optimizer, sides="alternating") for _ in range(2)
     )
     recorded.record()
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # that it is recorded
-        found = losses_of(recorded)
-    assert found == pytest.approx(losses_of(plain), rel=1e-3)
+        actual = losses_of(recorded)
+    assert actual == pytest.approx(losses_of(plain), rel=1e-3)
     state = recorded.device_generator.get_state()
     assert torch.equal(state, plain.device_generator.get_state())
     torch.cuda.set_sync_debug_mode("error")

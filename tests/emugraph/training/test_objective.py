@@ -67,19 +67,19 @@ def test_negatives_are_mixed_as_the_settings_say(shared: bool) -> None:
     count = (7,) if shared else (4, 7)
 
     def check(settings: Settings, expected: tuple[torch.Tensor, torch.Tensor]) -> None:
-        found = negative_scores(model, query, positive, negatives, settings, seeded())
-        assert torch.equal(found[0], expected[0])
-        assert torch.equal(found[1], expected[1])
+        actual = negative_scores(model, query, positive, negatives, settings, seeded())
+        assert torch.equal(actual[0], expected[0])
+        assert torch.equal(actual[1], expected[1])
 
     mask = draw_masks(7, 10, 0.3, seeded(), kind="bernoulli")  # one for each of a positive's negatives in turn
     check(
-        Settings(mutation_rate=0.3, mask="bernoulli", mask_run=1),
+        Settings(mutation_rate=0.3, mask="bernoulli", mask_group=1),
         mutated_scores(model, query, positive, negatives, mask),
     )
     # Only shared negatives take masks in runs.
     run, masks = (3, 3) if shared else (1, 7)
     few = draw_masks(masks, 10, 0.3, seeded())
-    check(Settings(mutation_rate=0.3, mask_run=3), mutated_scores(model, query, positive, negatives, few, run))
+    check(Settings(mutation_rate=0.3, mask_group=3), mutated_scores(model, query, positive, negatives, few, run))
     weight = draw_mixup_weights(count, seeded(), a=3, b=2)
     check(Settings(mixing="mixup", mixup_a=3, mixup_b=2), mixed_up_scores(model, query, positive, negatives, weight))
     plain = model.score_negatives(query, negatives)

@@ -25,8 +25,8 @@ def test_presets_are_settings_with_what_they_reached(dataset: str) -> None:
             assert table["dim"] == (int(of) if of.isdigit() else 100)
             assert table.get("sampler", "uniform") == (of if of and not of.isdigit() else "uniform")
             changes = {name: table[name] for name in ("dim", "sampler") if name in table}
-            settings, found = resolve_settings(named(dataset), model, changes, emu=kind == "emu")
-            assert found
+            settings, actual = resolve_settings(named(dataset), model, changes, emu=kind == "emu")
+            assert actual
             assert (settings.model, settings.dim, settings.steps) == (model, table["dim"], table["steps"])
             assert settings.mixing == ("emu" if kind == "emu" else "none")
 
@@ -41,8 +41,8 @@ def named(name: str) -> KnowledgeGraph:
 
 
 def test_changes_win_over_the_preset() -> None:
-    preset, found = resolve_settings(named("wn18rr"), "TransE", {})
-    assert found
+    preset, actual = resolve_settings(named("wn18rr"), "TransE", {})
+    assert actual
     changed, _ = resolve_settings(named("WN18RR"), "transe", {"dim": 7})
     assert changed == preset.model_copy(update={"dim": 7})
 
@@ -52,37 +52,37 @@ def test_a_dimension_may_have_a_preset_of_its_own(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("emugraph.training.presets.read_presets", lambda dataset: tables)
     assert find_preset("any", "transe", "emu", 200) == {"dim": 200, "steps": 9}
     for changes, expected in (({}, (100, 7)), ({"dim": 200}, (200, 9)), ({"dim": 50}, (50, 7))):
-        settings, found = resolve_settings(named("any"), "transe", changes, emu=True)
-        assert found
+        settings, actual = resolve_settings(named("any"), "transe", changes, emu=True)
+        assert actual
         assert (settings.dim, settings.steps) == expected
     assert find_preset("any", "transe", "plain", 200) is None
 
 
 def test_a_sampler_may_have_a_preset_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    shared = {"dim": 100, "learning_rate": 0.5, "batch_size": 5000, "negatives": 2000, "mask_run": 8}
+    shared = {"dim": 100, "learning_rate": 0.5, "batch_size": 5000, "negatives": 2000, "mask_group": 8}
     own = {"dim": 100, "learning_rate": 0.25, "sampler": "khop", "negatives": 9}
     monkeypatch.setattr(
         "emugraph.training.presets.read_presets", lambda name: {"transe": {"emu": shared, "emu-khop": own}}
     )
-    settings, found = resolve_settings(named("any"), "transe", {"sampler": "khop"})
-    assert found
+    settings, actual = resolve_settings(named("any"), "transe", {"sampler": "khop"})
+    assert actual
     assert (settings.sampler, settings.learning_rate, settings.negatives) == ("khop", 0.25, 9)
     assert find_preset("any", "transe", "emu", 100, "walk") is None
     # Negatives of each positive's own have what is not meant for shared ones, whatever the sampler.
     for changes in ({"sampler": "walk"}, {"sharing": "per-positive"}, {"filtered": True}, {"sampler": "khop + walk"}):
-        settings, found = resolve_settings(named("any"), "transe", {**changes, "dim": 7})
-        assert found
+        settings, actual = resolve_settings(named("any"), "transe", {**changes, "dim": 7})
+        assert actual
         assert (settings.learning_rate, settings.dim) == (0.5, 7)
-        assert (settings.batch_size, settings.negatives, settings.mask_run) == (1000, 256, 16)
+        assert (settings.batch_size, settings.negatives, settings.mask_group) == (1000, 256, 16)
     for sampler in ("bernoulli", "Uniform", "2*uniform"):
         settings, _ = resolve_settings(named("any"), "transe", {"sampler": sampler})
-        assert (settings.batch_size, settings.negatives, settings.mask_run) == (5000, 2000, 8)
+        assert (settings.batch_size, settings.negatives, settings.mask_group) == (5000, 2000, 8)
     assert not resolve_settings(named("any"), "rotate", {"sampler": "walk"})[1]
 
 
 def test_without_a_preset_both_methods_have_defaults() -> None:
-    plain, found = resolve_settings(named("family"), "transe", {}, emu=False)
-    assert not found
+    plain, actual = resolve_settings(named("family"), "transe", {}, emu=False)
+    assert not actual
     assert plain == Settings(model="transe", mixing="none", beta=0)
     with_emu, _ = resolve_settings(named("family"), "transe", {})
     assert with_emu == Settings(model="transe")

@@ -33,7 +33,7 @@ def test_unknown_names_come_with_the_nearest() -> None:
         ("sampler", "9e999*khop", "the share of the sampler 'khop' is inf"),
         ("sampler", "khop+", "names no samplers"),
         ("sampler", 3, "valid string"),
-        ("sides", "left", "'in-turn' or 'by-relation'"),
+        ("sides", "left", "'alternating' or 'by-relation'"),
         ("hops", 0, "greater than or equal to 1"),
         ("model", "transx", "unknown model 'transx'. Did you mean 'transe'"),
     ],

@@ -73,7 +73,7 @@ def test_sampler_settings_reach_the_sampler(
     caching = made(sampler="nscaching", cache_size=5, cache_candidates=6, cache_update="top", cache_every=2)
     assert (caching.cache_size, caching.candidates, caching.update, caching.update_every) == (5, 6, "top", 2)
     assert caching.head_probability is not None
-    assert made(sampler="nscaching", sides="in-turn").head_probability is None
+    assert made(sampler="nscaching", sides="alternating").head_probability is None
     assert made(sampler="uniform", sides="by-relation").head_probability is not None
     assert made(sampler="uniform", filtered=True).shared is False
     mixture = made(sampler="1*khop + 3*in-batch")
@@ -96,12 +96,12 @@ def test_caches_are_updated_with_the_weights_as_they_are(grid: KnowledgeGraph) -
         trainer.step()
     triples, candidates = grid.train[:5], torch.arange(60).expand(5, 60)
     for side in SIDES:
-        found = trainer.score(triples, candidates, side)
+        actual = trainer.score(triples, candidates, side)
         trainer.finish()
         known = triples[:, 0 if side == "tail" else 2]
-        expected = trainer.model.score(trainer.model.ask(known, triples[:, 1], side), trainer.model.entities)
-        assert torch.allclose(found, expected, atol=1e-6)
-        assert not found.requires_grad
+        expected = trainer.model.score(trainer.model.embed_queries(known, triples[:, 1], side), trainer.model.entities)
+        assert torch.allclose(actual, expected, atol=1e-6)
+        assert not actual.requires_grad
 
 
 def test_cached_negatives_score_higher_than_uniform_ones(grid: KnowledgeGraph) -> None:
@@ -118,9 +118,9 @@ def test_cached_negatives_score_higher_than_uniform_ones(grid: KnowledgeGraph) -
 @given(st.lists(st.integers(0, 9), max_size=30), st.sampled_from([10, 100_000]))
 def test_distinct_is_unique(ids: list[int], count: int) -> None:
     given_ids = torch.tensor(ids, dtype=torch.int64)
-    found, places = distinct(given_ids, count)
+    actual, places = distinct(given_ids, count)
     expected, inverse = torch.unique(given_ids, return_inverse=True)
-    assert torch.equal(found, expected)
+    assert torch.equal(actual, expected)
     assert torch.equal(places, inverse)
 
 
@@ -129,7 +129,7 @@ def test_a_seed_fixes_the_run(grid: KnowledgeGraph, tmp_path: Path) -> None:
     runs = [emugraph.train(grid, "complex", output=tmp_path / str(i), **settings) for i in range(2)]
     other = emugraph.train(grid, "complex", output=tmp_path / "other", seed=1, **settings)
     assert torch.equal(runs[0].model.entities, runs[1].model.entities)
-    assert runs[0].figures["test"] == runs[1].figures["test"]
+    assert runs[0].metrics["test"] == runs[1].metrics["test"]
     assert not torch.equal(runs[0].model.entities, other.model.entities)
 
 
@@ -174,7 +174,7 @@ def test_a_run_with_reciprocal_relations_opens_again(grid: KnowledgeGraph, tmp_p
     assert run.evaluate("train")["mrr"] > 0.6
     again = emugraph.load(run.path)
     assert again.model.reciprocal
-    assert again.evaluate("test") == run.figures["test"]
+    assert again.evaluate("test") == run.metrics["test"]
 
 
 def test_loss_by_hand(grid: KnowledgeGraph) -> None:
@@ -255,9 +255,9 @@ class Recorder(Callback):
     def on_step(self, trainer: Trainer, loss: torch.Tensor) -> None:
         self.calls.append("step")
 
-    def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+    def on_validation(self, trainer: Trainer, metrics: dict[str, Any], best: bool) -> None:
         self.calls.append("validation")
-        self.mrr.append(figures["mrr"])
+        self.mrr.append(metrics["mrr"])
 
     def on_end(self, run: emugraph.Run) -> None:
         self.calls.append("end")
@@ -283,15 +283,15 @@ def test_the_best_weights_are_kept_and_used(grid: KnowledgeGraph, tmp_path: Path
     run = emugraph.train(grid, "distmult", output=tmp_path / "run", callbacks=[recorder], **settings)
     best = max(recorder.mrr)
     assert recorder.mrr[-1] < best
-    assert run.figures["best_step"] == 5 * (1 + recorder.mrr.index(best))
-    assert run.figures["valid"]["mrr"] == best
+    assert run.metrics["best_step"] == 5 * (1 + recorder.mrr.index(best))
+    assert run.metrics["valid"]["mrr"] == best
     assert emugraph.load(run.path).evaluate("valid")["mrr"] == best
 
 
 def test_patience_stops_early(grid: KnowledgeGraph, tmp_path: Path) -> None:
     settings = {**SMALL, "learning_rate": 1e-9, "valid_every": 10, "patience": 2}
     run = emugraph.train(grid, "transe", output=tmp_path / "run", **settings)
-    assert (run.figures["best_step"], run.figures["steps"]) == (10, 30)
+    assert (run.metrics["best_step"], run.metrics["steps"]) == (10, 30)
 
 
 def test_interruption_keeps_the_best_weights_so_far(grid: KnowledgeGraph, tmp_path: Path) -> None:
@@ -313,9 +313,9 @@ def test_interruption_keeps_the_best_weights_so_far(grid: KnowledgeGraph, tmp_pa
 def test_without_validation_triples_the_last_weights_are_used(grid: KnowledgeGraph, tmp_path: Path) -> None:
     kg = KnowledgeGraph(grid.entities, grid.relations, grid.train, name="bare")
     run = emugraph.train(kg, "transe", output=tmp_path / "run", **{**SMALL, "steps": 7})
-    assert run.figures["best_step"] == 7
-    assert "valid" not in run.figures
-    assert "test" not in run.figures
+    assert run.metrics["best_step"] == 7
+    assert "valid" not in run.metrics
+    assert "test" not in run.metrics
 
 
 def test_refusals_write_nothing(grid: KnowledgeGraph, tmp_path: Path) -> None:
@@ -373,7 +373,7 @@ def test_weights_stay_finite_where_a_step_is_not(grid: KnowledgeGraph) -> None:
 
 def test_weights_are_on_disk_from_the_first_validation_on(grid: KnowledgeGraph, tmp_path: Path) -> None:
     class Look(Callback):
-        def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+        def on_validation(self, trainer: Trainer, metrics: dict[str, Any], best: bool) -> None:
             kept = load_file(tmp_path / "run" / "weights.safetensors")["entities"]
             assert torch.equal(kept, trainer.model.entities) == best
 
@@ -390,7 +390,7 @@ def test_no_row_is_behind_at_a_validation(grid: KnowledgeGraph, tmp_path: Path) 
                 trainer.finish()
                 self.behind += not torch.equal(trainer.model.entities, before)
 
-        def on_validation(self, trainer: Trainer, figures: dict[str, Any], best: bool) -> None:
+        def on_validation(self, trainer: Trainer, metrics: dict[str, Any], best: bool) -> None:
             before = trainer.model.entities.detach().clone()
             trainer.finish()
             assert torch.equal(trainer.model.entities, before)

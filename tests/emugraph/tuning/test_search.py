@@ -17,37 +17,37 @@ SMALL: dict[str, Any] = {"dim": 4, "steps": 6, "valid_every": 3, "batch_size": 3
 
 
 def test_the_best_trial_becomes_the_preset(grid: KnowledgeGraph, tmp_path: Path) -> None:
-    found = tune(grid, "distmult", trials=4, **SMALL)
-    values = [trial.value for trial in found.study.trials if trial.value is not None]
-    assert found.measured["valid_mrr"] == round(max(values), 4)
-    assert found.measured["trials"] == 4
-    best = found.study.best_trial
-    assert {name: getattr(found.settings, name) for name in best.params} == best.params
-    assert found.settings.dim == 4
-    found.write(tmp_path / "preset.toml", "the command")
+    actual = tune(grid, "distmult", trials=4, **SMALL)
+    values = [trial.value for trial in actual.study.trials if trial.value is not None]
+    assert actual.measured["valid_mrr"] == round(max(values), 4)
+    assert actual.measured["trials"] == 4
+    best = actual.study.best_trial
+    assert {name: getattr(actual.settings, name) for name in best.params} == best.params
+    assert actual.settings.dim == 4
+    actual.write(tmp_path / "preset.toml", "the command")
     read = Settings.create(Settings.read(tmp_path / "preset.toml"))
-    assert read == found.settings
+    assert read == actual.settings
     run = emugraph.train(grid, settings=read, output=tmp_path / "run")
-    assert round(run.figures["valid"]["mrr"], 4) == found.measured["valid_mrr"]
+    assert round(run.metrics["valid"]["mrr"], 4) == actual.measured["valid_mrr"]
 
 
 def test_what_is_given_is_not_searched(grid: KnowledgeGraph) -> None:
-    found = tune(grid, "distmult", trials=1, reciprocal=False, beta=0.3, **SMALL)
-    assert set(found.study.best_params) == set(RANGES) - {"reciprocal", "beta", "batch_size", "negatives"}
-    assert found.settings.beta == 0.3
+    actual = tune(grid, "distmult", trials=1, reciprocal=False, beta=0.3, **SMALL)
+    assert set(actual.study.best_params) == set(RANGES) - {"reciprocal", "beta", "batch_size", "negatives"}
+    assert actual.settings.beta == 0.3
     plain = tune(grid, "distmult", trials=1, emu=False, **SMALL)
     assert set(plain.study.best_params) == {"learning_rate", "regularization", "init_scale", "reciprocal"}
     assert (plain.settings.mixing, plain.settings.beta) == ("none", 0.0)
 
 
 def test_values_stay_in_their_ranges_and_the_first_are_the_usual_ones(grid: KnowledgeGraph) -> None:
-    found = tune(grid, "transe", trials=6, dim=4, steps=1, valid_every=1)
-    for trial in found.study.trials:
+    actual = tune(grid, "transe", trials=6, dim=4, steps=1, valid_every=1)
+    for trial in actual.study.trials:
         for name, value in trial.params.items():
             range_ = RANGES[name]
             assert value in range_.choices if range_.choices else range_.low <= value <= range_.high
     usual = Settings.create({"model": "transe"})
-    first = found.study.trials[0].params
+    first = actual.study.trials[0].params
     for name in ("learning_rate", "mutation_rate", "beta", "alpha", "batch_size", "negatives", "reciprocal"):
         assert first[name] == getattr(usual, name)
 
@@ -79,8 +79,8 @@ def test_trials_without_hope_are_ended(grid: KnowledgeGraph) -> None:
             study.enqueue_trial({**trial.params, "learning_rate": 5e-4})
 
     options = {"steps": 60, "valid_every": 10, "dim": 8, "batch_size": 84, "negatives": 16}
-    found = tune(grid, "distmult", trials=6, emu=False, regularization=0.0, on_trial=spoil, **options)
-    last = found.study.trials[5]
+    actual = tune(grid, "distmult", trials=6, emu=False, regularization=0.0, on_trial=spoil, **options)
+    last = actual.study.trials[5]
     assert last.params["learning_rate"] == 5e-4
     assert last.state.name == "PRUNED"
     assert max(last.intermediate_values) < 60
@@ -93,11 +93,11 @@ def test_a_trial_that_fails_does_not_end_the_study(grid: KnowledgeGraph, monkeyp
         if trial.number == 0:
             study.enqueue_trial({**trial.params, "init_scale": 1e6})
 
-    found = tune(grid, "distmult", trials=3, on_trial=spoil, regularization=0.1, regularization_power=7.0, **SMALL)
-    first, second, _ = found.study.trials
+    actual = tune(grid, "distmult", trials=3, on_trial=spoil, regularization=0.1, regularization_power=7.0, **SMALL)
+    first, second, _ = actual.study.trials
     assert (first.state.name, second.state.name) == ("COMPLETE", "FAIL")
     assert "not finite" in second.user_attrs["error"]
-    assert found.measured["trials"] == 3
+    assert actual.measured["trials"] == 3
 
 
 def test_a_study_goes_on_where_it_stopped(grid: KnowledgeGraph, tmp_path: Path) -> None:
@@ -136,8 +136,8 @@ def test_a_killed_process_leaves_a_study_that_goes_on(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], timeout=120, check=False)
     assert done.returncode == 9
     kg = KnowledgeGraph.from_triples([("a", "r", f"{i}") for i in range(9)], [("a", "r", "1")])
-    found = tune(kg, "transe", trials=3, storage=storage, dim=4, steps=2, valid_every=2)
-    assert len(found.study.trials) == 3
+    actual = tune(kg, "transe", trials=3, storage=storage, dim=4, steps=2, valid_every=2)
+    assert len(actual.study.trials) == 3
 
 
 def test_mistakes(grid: KnowledgeGraph, tmp_path: Path) -> None:
