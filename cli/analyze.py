@@ -13,13 +13,15 @@ from emugraph.cli.output import check_output, guarded, note, print_json, print_t
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-app = typer.Typer(help="What negatives look like: the figures of the EMU paper.", no_args_is_help=True)
+app = typer.Typer(help="What negatives look like: Figures 3 to 5 of the EMU paper.", no_args_is_help=True)
 
 RunFolder = Annotated[Path, typer.Argument(help="The folder that training wrote.")]
 Rate = Annotated[float, typer.Option("--mutation-rate", help="Share of components that EMU takes from the positive.")]
-Hops = Annotated[int, typer.Option("--hops", help="How far SANS's negatives may be.")]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of all random numbers.")]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Draw it: .png, .svg or .pdf.", show_default=False)]
+Hops = Annotated[int, typer.Option("--hops", help="Hops of SANS's negatives.")]
+Seed = Annotated[int, typer.Option("--seed", help="Random seed.")]
+Output = Annotated[
+    Path | None, typer.Option("--output", "-o", help="Write a plot: .png, .svg or .pdf.", show_default=False)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 
 

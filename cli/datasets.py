@@ -10,7 +10,7 @@ from rich.markup import escape
 from emugraph.cli.output import guarded, note, print_json, print_table, stdout
 from emugraph.errors import InputError
 
-app = typer.Typer(help="Data sets: what there is, what is in it, and fetching it.", no_args_is_help=True)
+app = typer.Typer(help="List, show and download data sets.", no_args_is_help=True)
 
 Name = Annotated[str, typer.Argument(help="A data set's name; see: emugraph datasets list")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
@@ -89,7 +89,7 @@ def show(name: Name, json: Json = False) -> None:
 @app.command("download")
 @guarded
 def download(name: Name, json: Json = False) -> None:
-    """Fetch a data set into the cache, checked; nothing happens if it is there.
+    """Download a data set into the cache and check it; nothing happens if it is there.
 
     Example: emugraph datasets download fb15k-237
     """

@@ -25,29 +25,29 @@ Json = Annotated[bool, typer.Option("--json", help="Print the metrics as one JSO
 def evaluate(
     run: Annotated[Path, typer.Argument(help="The folder that training wrote.")],
     split: Split = "test",
-    raw: Annotated[bool, typer.Option("--raw", help="Keep other known answers among the candidates.")] = False,
-    ties: Annotated[bool, typer.Option("--ties", help="Show ties broken for and against the model too.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Raw metrics: do not filter other known answers.")] = False,
+    ties: Annotated[bool, typer.Option("--ties", help="Also print optimistic and pessimistic ranks of ties.")] = False,
     by: Annotated[
         str | None,
         typer.Option(
             "--by",
-            help="Metrics of parts, with 95 % intervals: relation, side, category (1-1, 1-N, N-1, N-N), frequency (of "
-            "the answer in training), or probability (what is promised, and what is found).",
+            help="Break metrics down, with 95 % confidence intervals: relation, side, category (1-1, 1-N, N-1, N-N), "
+            "frequency (of the answer in training), or probability (reliability of predicted probabilities).",
             show_default=False,
         ),
     ] = None,
     relations: Annotated[
-        bool, typer.Option("--relations", help="Rank the relation between head and tail, not head and tail.")
+        bool, typer.Option("--relations", help="Relation prediction: rank the relation between head and tail.")
     ] = False,
     negatives: Annotated[
         Path | None,
-        typer.Option(
-            "--negatives", help="A file of false triples, to tell the true ones from instead.", show_default=False
-        ),
+        typer.Option("--negatives", help="Triple classification: a file of false triples.", show_default=False),
     ] = None,
     valid_negatives: Annotated[
         Path | None,
-        typer.Option("--valid-negatives", help="Others, to choose the thresholds of accuracy by.", show_default=False),
+        typer.Option(
+            "--valid-negatives", help="False triples for validation, to choose thresholds.", show_default=False
+        ),
     ] = None,
     device: Device = "auto",
     matmul_precision: MatmulPrecision = None,
@@ -162,7 +162,7 @@ def compare(
     device: Device = "auto",
     json: Json = False,
 ) -> None:
-    """Compare two runs, triple by triple: differences with their intervals and tests, and what changed most.
+    """Compare two runs, triple by triple: differences with confidence intervals and p-values, and what changed most.
 
     Example: emugraph compare runs/plain runs/emu
     """

@@ -15,24 +15,22 @@ from pydantic.fields import FieldInfo
 
 from emugraph.training.settings import Settings
 
-CheckpointMinutes = Annotated[
-    float, typer.Option(help="Write a checkpoint after so many minutes; 0 for never by the clock.")
-]
+CheckpointMinutes = Annotated[float, typer.Option(help="Minutes between checkpoints; 0 for none by the clock.")]
 CheckpointSteps = Annotated[
-    int | None, typer.Option(help="Write a checkpoint also after every so many steps.", show_default=False)
+    int | None, typer.Option(help="Also write a checkpoint every so many steps.", show_default=False)
 ]
-KeepCheckpoints = Annotated[int, typer.Option(help="How many checkpoints to keep, the latest ones.")]
+KeepCheckpoints = Annotated[int, typer.Option(help="How many checkpoints to keep.")]
 
 Track = Annotated[
     list[str] | None,
-    typer.Option("--track", help="Report to tensorboard, mlflow, wandb or csv too; may be repeated."),
+    typer.Option("--track", help="Log to tensorboard, mlflow, wandb or csv; may be repeated."),
 ]
 
 MapTo = Annotated[
     Path | None,
     typer.Option(
         "--map-to",
-        help="A folder in whose files tables and optimizer state lie in place of memory, if they are larger than it.",
+        help="Memory-map embeddings and optimizer state to files in this folder, if memory is too small for them.",
         show_default=False,
     ),
 ]
@@ -94,9 +92,10 @@ def _parameter(name: str, field: FieldInfo) -> inspect.Parameter:
 
 def _sentence(field: FieldInfo) -> str:
     kind = _without_none(field.annotation)
-    choices = f": {', '.join(typing.get_args(kind))}" if _is_choice(kind) else ""
-    default = "" if field.default is None else f" [default: {field.default}]"
     description = field.description or ""
+    names = typing.get_args(kind) if _is_choice(kind) else ()
+    choices = "" if all(name in description for name in names) else f": {', '.join(names)}"
+    default = "" if field.default is None else f" [default: {field.default}]"
     return f"{description[:1].upper()}{description[1:]}{choices}.{default}"
 
 

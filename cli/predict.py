@@ -34,14 +34,16 @@ def predict(
             show_default=False,
         ),
     ] = None,
-    k: Annotated[int, typer.Option("-k", help="Answers to each query.")] = 10,
+    k: Annotated[int, typer.Option("-k", help="Answers for each query.")] = 10,
     top: Annotated[
         int | None,
         typer.Option(
-            "--top", help="So many of the most plausible new triples of --relation, or of all.", show_default=False
+            "--top",
+            help="Find so many most plausible new triples, of --relation or of all relations.",
+            show_default=False,
         ),
     ] = None,
-    new_only: Annotated[bool, typer.Option("--new-only", help="Leave out answers that are known.")] = False,
+    new_only: Annotated[bool, typer.Option("--new-only", help="Leave out known answers.")] = False,
     without: Annotated[
         list[str] | None,
         typer.Option("--without", help="Leave out answers of train, valid or test; may be repeated."),

@@ -16,7 +16,9 @@ def resume(
     run: Annotated[Path, typer.Argument(help="The folder that training wrote.")],
     steps: Annotated[
         int | None,
-        typer.Option(help="Steps of the whole run, more than before. [default: as many]", show_default=False),
+        typer.Option(
+            help="Steps of the whole run, at least as many as before. [default: as before]", show_default=False
+        ),
     ] = None,
     map_to: MapTo = None,
     cuda_graphs: CudaGraphs = False,
@@ -25,7 +27,7 @@ def resume(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")] = False,
 ) -> None:
-    """Go on with a run that was cut off, from its last checkpoint, and print its test metrics.
+    """Resume a run from its last checkpoint, and print its test metrics.
 
     What comes out is what an unbroken run would have given.
 

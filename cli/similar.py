@@ -14,14 +14,14 @@ from emugraph.cli.output import guarded, print_json, print_table
 def similar(
     run: Annotated[Path, typer.Argument(help="The folder that training wrote.")],
     entity: Annotated[str, typer.Argument(help="An entity's label, or its name where only one has it.")],
-    k: Annotated[int, typer.Option("-k", help="How many.")] = 10,
+    k: Annotated[int, typer.Option("-k", help="How many entities.")] = 10,
     measure: Annotated[
         str, typer.Option("--measure", help="cosine, or model: the model's own distance or product.")
     ] = "cosine",
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Print the entities that resemble an entity most.
+    """Print the entities most similar to an entity.
 
     Example: emugraph similar runs/my-run 02084071
     """

@@ -37,7 +37,9 @@ def train(
     emu: Annotated[
         bool | None,
         typer.Option(
-            "--emu/--no-emu", help="Embedding mutation, or plain cross entropy. [default: emu]", show_default=False
+            "--emu/--no-emu",
+            help="Train with embedding mutation, or with plain cross entropy. [default: emu]",
+            show_default=False,
         ),
     ] = None,
     output: Annotated[
@@ -63,7 +65,7 @@ def train(
         Path | None,
         typer.Option(
             "--init-from",
-            help="Start from embeddings that exist, by label: a run's folder or a file of emugraph export.",
+            help="Start from embeddings of the same labels: a run's folder, or a file of emugraph export.",
             show_default=False,
         ),
     ] = None,

@@ -24,14 +24,14 @@ def tune(
         str, typer.Option("--model", "-m", help="Score function: transe, transe-l2, distmult, complex or rotate.")
     ] = "transe",
     emu: Annotated[bool, typer.Option("--emu/--no-emu", help="Embedding mutation, or plain cross entropy.")] = True,
-    trials: Annotated[int, typer.Option("--trials", "-n", help="How many in all, those in the storage included.")] = 20,
+    trials: Annotated[int, typer.Option("--trials", "-n", help="Trials in all, those in the storage included.")] = 20,
     storage: Annotated[
         str | None,
-        typer.Option("--storage", help="Keep the study, as sqlite:///study.db, to go on with or to share."),
+        typer.Option("--storage", help="Where to keep the study, as sqlite:///study.db, to continue or share it."),
     ] = None,
     name: Annotated[
         str | None,
-        typer.Option("--name", help="The study's. [default: of data set, model and method]", show_default=False),
+        typer.Option("--name", help="The study's name. [default: data set, model and method]", show_default=False),
     ] = None,
     search_seed: Annotated[int, typer.Option("--search-seed", help="Seed of the search.")] = 0,
     output: Annotated[
@@ -40,7 +40,7 @@ def tune(
     ] = None,
     force: Force = False,
     plots: Annotated[
-        Path | None, typer.Option("--plots", help="Draw the study into this folder.", show_default=False)
+        Path | None, typer.Option("--plots", help="Write plots of the study into this folder.", show_default=False)
     ] = None,
     split: Annotated[
         str | None,
@@ -49,7 +49,7 @@ def tune(
     device: Annotated[str, typer.Option("--device", help="auto, cpu or cuda.")] = "auto",
     json: Annotated[bool, typer.Option("--json", help="Print one JSON object.")] = False,
 ) -> None:
-    """Search for good settings by validation MRR, and write them as a preset.
+    """Search for hyper-parameters by validation MRR, and write them as a preset.
 
     Settings that are given are kept; the others that matter are searched.
 

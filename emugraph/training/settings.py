@@ -44,97 +44,112 @@ class Settings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     model: str = Field("transe", description="score function: transe, transe-l2, distmult, complex or rotate")
-    dim: Positive = Field(100, description="embedding dimension, complex numbers for ComplEx and RotatE")
+    dim: Positive = Field(100, description="embedding dimension: real numbers, or complex ones for ComplEx and RotatE")
     init_scale: PositiveFloat | None = Field(
         None, description="entity embeddings start uniform in +- this (default: the model's own)"
     )
-    reciprocal: bool = Field(False, description="a second embedding of each relation for queries about the head")
+    reciprocal: bool = Field(
+        False, description="reciprocal relations: a second embedding of each relation for queries about the head"
+    )
 
-    steps: Positive = Field(20_000, description="training steps")
-    batch_size: Positive = Field(1000, description="positives a step")
+    steps: Positive = Field(20_000, description="training steps, a batch each")
+    batch_size: Positive = Field(1000, description="positive triples in a batch")
     negatives: Positive | Literal["all"] = Field(
-        256, description="negatives a positive, or all: every entity once (1-vs-All)"
+        256, description="negatives for each positive, or all: every entity (1-vs-all)"
     )
     sampler: str = Field(
         "uniform",
-        description="where negatives come from: uniform, bernoulli, khop, walk, nscaching or in-batch, or a mixture "
-        "such as 0.5*khop+0.5*uniform",
+        description="negative sampler: uniform, bernoulli, khop, walk, nscaching or in-batch, or a mixture such as "
+        "0.5*khop+0.5*uniform",
     )
     sharing: Literal["shared", "per-positive"] = Field(
         "shared",
-        description="one set of negatives for the whole batch, or a set for each positive, as khop, walk and nscaching "
-        "and mixtures with them always have",
+        description="one set of negatives for the batch (shared), or one for each positive (per-positive), as khop, "
+        "walk, nscaching and mixtures with them always have",
     )
     filtered: bool | None = Field(
         None,
-        description="draw negatives again that make training triples, if each positive has its own (default: khop and "
-        "walk only)",
+        description="filter training triples out of per-positive negatives (default: for khop and walk)",
     )
     sides: Literal["alternating", "by-relation"] | None = Field(
         None,
-        description="how the side to corrupt is chosen: alternating tails and heads, or at random by the relation "
-        "(default: by-relation for bernoulli and nscaching)",
+        description="which side of a positive is corrupted: alternating (tail, head, tail, ...), or by-relation (at "
+        "random, with the relation's own probability; default for bernoulli and nscaching)",
     )
-    hops: Positive = Field(2, description="how far khop reaches, and how long the walks of walk are")
+    hops: Positive = Field(2, description="hops of khop, and steps of a random walk of walk")
     walks: Positive = Field(1000, description="random walks from each entity, for walk")
-    cache_size: Positive = Field(50, description="entities in a cache of nscaching")
-    cache_candidates: Positive = Field(50, description="random entities that a cache is pooled with in its update")
+    cache_size: Positive = Field(50, description="entities in each cache of nscaching")
+    cache_candidates: Positive = Field(
+        50, description="random entities that an update of a cache chooses from, besides those in it"
+    )
     cache_update: Literal["importance", "top"] = Field(
-        "importance", description="which of them stay: by chance, by the softmax of their scores, or the highest"
+        "importance",
+        description="how nscaching chooses what stays in a cache: importance (sampled by the softmax of the scores) "
+        "or top (the highest scores)",
     )
-    cache_every: Positive = Field(1, description="caches are updated in every epoch of so many")
+    cache_every: Positive = Field(1, description="update the caches of nscaching every so many epochs")
     mixing: Literal["emu", "mixup", "none"] = Field(
-        "emu", description="how negatives are mixed with the true entity: by mutation, in proportion, or not"
+        "emu", description="how negatives are mixed with the true entity: emu (embedding mutation), mixup or none"
     )
-    mutation_rate: Share = Field(0.6, description="share of components that a mutated negative has from the positive")
+    mutation_rate: Share = Field(
+        0.6, description="share of a mutated negative's components that come from the positive"
+    )
     mask: Literal["exact", "bernoulli"] = Field(
-        "exact", description="exactly that share of each negative's components, or each component with that probability"
+        "exact",
+        description="mutation masks: exact (exactly that share of components) or bernoulli (each component with that "
+        "probability)",
     )
     mask_group: Positive = Field(
-        16, description="how many consecutive shared negatives have one mask: more makes mutation cost less"
+        16, description="consecutive shared negatives that have one mutation mask; more makes mutation cheaper"
     )
     mixup_a: PositiveFloat = Field(2.0, description="first parameter of MIXUP's Beta distribution")
     mixup_b: PositiveFloat = Field(1.0, description="second parameter of MIXUP's Beta distribution")
 
     loss: Literal["cross-entropy", "self-adversarial", "margin-ranking", "binary-cross-entropy"] = Field(
-        "cross-entropy", description="loss"
+        "cross-entropy", description="loss function"
     )
     labels: Literal["unbounded", "smoothed"] = Field(
         "unbounded",
-        description="labels with cross entropy: beta for each negative (Eq. 4), or beta spread over all classes "
-        "(Eq. 3; they sum to one and want no division by the number of negatives)",
+        description="label smoothing with cross entropy: unbounded (Eq. 4: beta for each negative) or smoothed (Eq. "
+        "3: beta spread over all classes, which goes with --no-divide-by-negatives)",
     )
-    beta: Share = Field(0.5, description="label of a negative in the first term, mixed or not (Eq. 4), 0 for none")
+    beta: Share = Field(0.5, description="label of a negative in the loss's first term (Eq. 4); 0 for none")
     alpha: Annotated[float, Field(ge=0)] = Field(
-        0.1, description="weight of the second term: unmixed negatives, no labels (Eq. 5)"
+        0.1, description="weight of the loss's second term: plain cross entropy over unmixed negatives (Eq. 5)"
     )
     divide_by_negatives: bool = Field(
-        True, description="divide the first term by the number of negatives, with cross entropy"
+        True, description="divide the loss's first term by the number of negatives, with cross entropy"
     )
-    margin: float = Field(9.0, description="margin, or what is added to scores, in losses other than cross entropy")
-    temperature: Annotated[float, Field(ge=0)] = Field(1.0, description="sharpness of self-adversarial weights")
-    regularization: Annotated[float, Field(ge=0)] = Field(0.0, description="weight of the penalty on embeddings")
-    regularization_power: Annotated[float, Field(ge=1)] = Field(3.0, description="power of that penalty (3: N3)")
+    margin: float = Field(9.0, description="margin of the losses other than cross entropy")
+    temperature: Annotated[float, Field(ge=0)] = Field(1.0, description="temperature of the self-adversarial loss")
+    regularization: Annotated[float, Field(ge=0)] = Field(0.0, description="regularization weight")
+    regularization_power: Annotated[float, Field(ge=1)] = Field(
+        3.0, description="power of the norm that is regularized (3: N3)"
+    )
     penalty: Literal["embeddings", "query"] = Field(
         "embeddings",
-        description="what is penalized: embeddings of the triple, or query and answer (as DURA does, with the power 2)",
+        description="what is regularized: the embeddings of the triple, or query and answer (DURA, with the power 2)",
     )
 
     optimizer: Literal["adam", "lazy-adam", "adagrad", "row-adagrad"] = Field(
         "adam",
-        description="optimizer; lazy-adam leaves entities alone that a step does not use, for millions of them; "
-        "row-adagrad keeps one number of state a row",
+        description="optimizer. lazy-adam: Adam for the rows of a step alone, for millions of entities. row-adagrad: "
+        "Adagrad with one number of state a row",
     )
-    learning_rate: PositiveFloat = Field(0.01, description="learning rate at its highest")
-    schedule: Literal["constant", "linear"] = Field("linear", description="constant rate, or linear decay to zero")
-    warmup: Count = Field(0, description="steps over which the learning rate rises from zero")
+    learning_rate: PositiveFloat = Field(0.01, description="learning rate, at its highest")
+    schedule: Literal["constant", "linear"] = Field(
+        "linear", description="learning-rate schedule: constant, or linear decay to zero"
+    )
+    warmup: Count = Field(0, description="learning-rate warm-up, in steps")
 
     valid_every: Positive = Field(1000, description="steps between validations")
     valid_sample: Positive | None = Field(
-        None, description="validate on this many triples, a fixed random sample (default: all)"
+        None, description="validate on a fixed random sample of so many triples (default: all)"
     )
-    patience: Count = Field(0, description="stop after this many validations without a better MRR (0: never)")
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="seed of all random numbers")
+    patience: Count = Field(
+        0, description="early stopping: end after so many validations without a better MRR (0: never)"
+    )
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = Field(0, description="random seed")
 
     @model_validator(mode="before")
     @classmethod
