@@ -14,6 +14,7 @@ from __future__ import annotations
 import csv
 import gzip
 import io
+import threading
 import zlib
 from array import array
 from collections.abc import Iterator, Mapping
@@ -38,7 +39,6 @@ _BLOCK = 1 << 20
 _ROWS = 1 << 14
 _LONGEST_LINE = 1 << 26
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
-csv.field_size_limit(_LONGEST_LINE)
 _NOT_SEPARATORS = bytes(set(range(256)) - set(b"\t\n"))
 
 
@@ -203,6 +203,10 @@ class _Reader:
             ids.frombytes(triples.tobytes())
 
     def _read_csv(self, file: Path, stream: io.BufferedIOBase, ids: array[int]) -> None:
+        with _long_fields():
+            self._read_csv_rows(file, stream, ids)
+
+    def _read_csv_rows(self, file: Path, stream: io.BufferedIOBase, ids: array[int]) -> None:
         lines = (_decode(file, number, line) for number, line in enumerate(stream, 1))
         rows = csv.reader(lines, strict=True)
         line, empty_line = 1, 0
@@ -235,6 +239,20 @@ class _Reader:
         del labels[1::3]
         triples[:, [0, 2]] = self.entities.of_labels(labels).reshape(-1, 2)
         ids.frombytes(triples.tobytes())
+
+
+_csv_limit = threading.Lock()
+
+
+@contextmanager
+def _long_fields() -> Iterator[None]:
+    """Let the csv module read long fields; its limit is the whole process's, and afterwards as it was."""
+    with _csv_limit:
+        before = csv.field_size_limit(_LONGEST_LINE)
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 def _format_of(file: Path) -> str:

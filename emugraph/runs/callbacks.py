@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -11,6 +14,8 @@ from emugraph.data.graph import KnowledgeGraph
 from emugraph.models import Model
 from emugraph.training.settings import Settings
 from emugraph.training.trainer import Trainer
+
+logger = logging.getLogger("emugraph")
 
 
 class FinishedRun(Protocol):
@@ -46,3 +51,22 @@ class Callback:
 
     def on_exit(self) -> None:
         """At the very end, also of a run that was interrupted or failed, or did not even start."""
+
+
+def exit_all(callbacks: Sequence[Callback]) -> None:
+    """Call :meth:`Callback.on_exit` of all, whatever fails.
+
+    A failure is raised where nothing else is on its way up, as it would hide that; the others are logged.
+    """
+    ending = sys.exc_info()[1]
+    first: Exception | None = None
+    for callback in callbacks:
+        try:
+            callback.on_exit()
+        except Exception as failure:
+            if ending is None and first is None:
+                first = failure
+            else:
+                logger.warning("%s.on_exit failed: %s", type(callback).__name__, failure)
+    if first is not None:
+        raise first

@@ -93,6 +93,9 @@ def read_config(folder: RunFolder) -> Config:
         raise EmugraphError(f"{path} is damaged: {error}") from error
     if not isinstance(values.get("settings"), dict):
         raise EmugraphError(f"{path} is damaged: it has no table of settings")
+    unknown = values.keys() - {"format", "dataset", "settings", "checkpoints", "init_from"}
+    if unknown:
+        raise EmugraphError(f"{path} is damaged: unknown key {min(unknown)!r}")
     settings = Settings.create(with_current_names(values["settings"]), source=str(path))
     checkpoints = values.get("checkpoints", {})
     try:

@@ -20,7 +20,7 @@ from emugraph.io.mapped_memory import MappedMemory
 from emugraph.models import Model
 from emugraph.prediction.calibration import Calibration
 from emugraph.prediction.trained_model import TrainedModel
-from emugraph.runs.callbacks import Callback
+from emugraph.runs.callbacks import Callback, exit_all
 from emugraph.runs.contents import (
     Checkpoints,
     Config,
@@ -153,10 +153,7 @@ def train(
             write_environment(folder, chosen)
             write_config(folder, config)
         with folder.lock():
-            session = Session(trainer, folder, config.checkpoints, tuple(callbacks))
-            if init_from is not None:
-                session.checkpoint()  # so that a resumed run needs it no more
-            return _run(session)
+            return _run(Session(trainer, folder, config.checkpoints, tuple(callbacks)))
 
 
 def load(path: str | Path, *, device: str = "auto") -> Run:
@@ -218,6 +215,11 @@ def resume(
         config = read_config(folder)
         longer = _longer(config, steps, checkpoints, folder.path)
         checkpoint = read_checkpoint(folder)
+        if checkpoint is None and config.init_from is not None:
+            raise InputError(
+                f"{folder.path} was ended before it kept the embeddings of {config.init_from} that it starts from; "
+                "train anew with --init-from"
+            )
         kg = read_graph(folder, config.dataset)
         trainer = _build(kg, longer.settings, chosen, map_to, cuda_graphs)
         session = Session(trainer, folder, longer.checkpoints, tuple(callbacks))
@@ -273,8 +275,7 @@ def _run(session: Session) -> Run:
         for callback in session.callbacks:
             callback.on_end(run)
     finally:
-        for callback in session.callbacks:
-            callback.on_exit()
+        exit_all(session.callbacks)
     return run
 
 

@@ -112,6 +112,8 @@ class Session:
             for callback in self.callbacks:
                 callback.on_start(self.trainer, self.folder.path)
             try:
+                if self.trainer.started_from is not None and self._last is None:
+                    self.checkpoint()  # of the embeddings that it starts from, so that a resumed run needs no more
                 self._train(stopping)
                 if self._last != self.trainer.step_count:
                     self.checkpoint()
@@ -143,7 +145,8 @@ class Session:
         """Log the loss, validate, keep the weights if they are the best, and see whether patience has run out."""
         trainer, settings = self.trainer, self.trainer.settings
         trainer.check_finite()
-        self._log(type="training", loss=self._losses.item() / self._steps, learning_rate=trainer.learning_rate)
+        rate = trainer.learning_rate_of(trainer.step_count - 1)
+        self._log(type="training", loss=self._losses.item() / self._steps, learning_rate=rate)
         self._losses.zero_()
         self._steps = 0
         with trainer.section("validation"):

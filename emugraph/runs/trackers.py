@@ -99,7 +99,10 @@ class Tracker(Callback, ABC):
         if trainer.step_count % trainer.settings.valid_every == 0 or trainer.step_count == trainer.settings.steps:
             mean = self._loss.item() / self._steps
             self._loss, self._steps = None, 0
-            self._record({"train/loss": mean, "train/learning_rate": trainer.learning_rate}, trainer.step_count)
+            self._record(
+                {"train/loss": mean, "train/learning_rate": trainer.learning_rate_of(trainer.step_count - 1)},
+                trainer.step_count,
+            )
 
     def on_validation(self, trainer: Trainer, metrics: dict[str, Any], best: bool) -> None:
         self._record(_flat("valid", metrics), trainer.step_count)

@@ -22,6 +22,10 @@ _OLD_NAMES = {"mask_run": "mask_group"}
 _OLD_VALUES: dict[str, dict[Any, str]] = {"sides": {"in-turn": "alternating"}}
 
 
+_BESIDE_SETTINGS = ("format", "dataset", "settings", "checkpoints", "init_from", "measured")
+"""What a run's config.toml or a tuned preset has at its top level."""
+
+
 def with_current_names(values: Mapping[str, Any]) -> dict[str, Any]:
     """Settings, some of which may have the names and values of an earlier version, as they are called now.
 
@@ -224,14 +228,30 @@ class Settings(BaseModel):
 
     @classmethod
     def read(cls, path: Path) -> dict[str, Any]:
-        """The settings in a TOML file, a tuned preset or a run's config.toml, checked, without defaults for those it
-        leaves out."""
+        """The settings in a TOML file, checked, without defaults for those it leaves out.
+
+        They stand alone, or in a table ``[settings]``, as in a tuned preset or a run's config.toml.
+
+        Raises:
+            InputError: the file cannot be read, or something in it is no setting or no fitting value.
+        """
         values = toml.read(path)
-        if isinstance(values.get("settings"), dict):  # a run's, which is complete: what TOML leaves out is None there
+        if isinstance(values.get("settings"), dict):
+            cls._check_beside(values, path)
+            # A run's settings are complete: what TOML leaves out is None there.
             absent = {name: None for name, field in cls.model_fields.items() if field.default is None}
             values = absent | values["settings"]
         cls.create(values, source=str(path))
-        return values
+        return with_current_names(values)
+
+    @classmethod
+    def _check_beside(cls, values: Mapping[str, Any], path: Path) -> None:
+        """Raise InputError if a key beside the table of settings is none that a run or a tuned preset has there."""
+        for name in values:
+            if name in cls.model_fields or name in _OLD_NAMES:
+                raise InputError(f"{path}: {name} stands outside the table [settings]; move it there")
+            if name not in _BESIDE_SETTINGS:
+                raise InputError(f"{path}: unknown key {name!r}.{nearest(name, _BESIDE_SETTINGS)}")
 
     def to_toml(self) -> dict[str, Any]:
         """Plain values for TOML, which has no null: settings that are None are left out."""

@@ -84,12 +84,16 @@ class Trainer:
     @property
     def learning_rate(self) -> float:
         """The learning rate of the coming step."""
+        return self.learning_rate_of(self.step_count)
+
+    def learning_rate_of(self, step: int) -> float:
+        """The learning rate of a step, of which there are ``step`` before it; 0 where a linear schedule has ended."""
         settings = self.settings
         rate = settings.learning_rate
-        if self.step_count < settings.warmup:
-            return rate * (self.step_count + 1) / settings.warmup
+        if step < settings.warmup:
+            return rate * (step + 1) / settings.warmup
         if settings.schedule == "linear":
-            rate *= (settings.steps - self.step_count) / max(1, settings.steps - settings.warmup)
+            rate *= max(0, settings.steps - step) / max(1, settings.steps - settings.warmup)
         return rate
 
     def step(self) -> Tensor:

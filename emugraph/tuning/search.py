@@ -93,7 +93,7 @@ def tune(
     device: str = "auto",
     seed: int = 0,
     on_trial: Callable[[optuna.Study, optuna.trial.FrozenTrial], None] | None = None,
-    **changes_given: Any,
+    **changes: Any,
 ) -> Tuned:
     """Search for settings with a high validation MRR.
 
@@ -126,12 +126,12 @@ def tune(
         raise InputError(f"{trials} trials were asked for; at least one is needed")
     if not len(kg.valid):
         raise InputError(f"{kg.name} has no validation triples to judge settings by")
-    start, _ = resolve_settings(kg, model, changes_given, emu=emu)
+    start, _ = resolve_settings(kg, model, changes, emu=emu)
     method = "emu" if start.mixing == "emu" else "plain"
     searched = {
         setting: range_
         for setting, range_ in RANGES.items()
-        if setting not in changes_given and (method == "emu" or not range_.emu)
+        if setting not in changes and (method == "emu" or not range_.emu)
     }
     if start.negatives == "all":
         searched.pop("negatives", None)

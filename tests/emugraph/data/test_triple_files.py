@@ -267,3 +267,17 @@ def test_what_is_written_as_csv_is_read(tmp_path: Path, triples: list[Triple]) -
     stream = io.StringIO(newline="")
     csv.writer(stream).writerows(triples)
     assert labelled(read_folder(folder_with(tmp_path, stream.getvalue(), ".csv"))) == triples
+
+
+def test_reading_leaves_the_limits_of_the_csv_module_alone(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    assert before == 131072  # Python's own: importing emugraph has not changed it
+    long = "x" * 200_000
+    for name in ("train", "valid", "test"):
+        write(tmp_path / f"{name}.csv", f"{long},r,b\n")
+    assert read_folder(tmp_path).entities[0] == long
+    assert csv.field_size_limit() == before
+    write(tmp_path / "train.csv", "a,r\n")
+    with pytest.raises(InputError):
+        read_folder(tmp_path)
+    assert csv.field_size_limit() == before

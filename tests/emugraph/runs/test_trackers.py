@@ -121,6 +121,15 @@ def test_losses_without_validation_triples(grid: KnowledgeGraph) -> None:
     assert sorted(tracker.actual) == [(s, f"train/{name}") for s in (10, 20) for name in ("learning_rate", "loss")]
 
 
+def test_the_learning_rate_is_that_of_the_step(grid: KnowledgeGraph) -> None:
+    """Steps 1 to 20 fall linearly from 0.1: step 10 has 0.1 * 11 / 20, step 20 has 0.1 / 20."""
+    tracker = Memory()
+    train(grid, "run", tracker, learning_rate=0.1, schedule="linear")
+    rates = {step: value for (step, name), value in tracker.actual.items() if name == "train/learning_rate"}
+    assert rates == pytest.approx({10: 0.1 * 11 / 20, 20: 0.1 / 20})
+    assert expected(emugraph.load("run"))[10, "train/learning_rate"] == pytest.approx(0.1 * 11 / 20)
+
+
 @pytest.mark.parametrize(
     ("error", "outcome"),
     [
@@ -190,7 +199,7 @@ def test_the_loss_is_not_read_between_validations() -> None:
 
     tracker, settings = Memory(), SimpleNamespace(valid_every=4, steps=100)
     for step in range(1, 9):
-        trainer = SimpleNamespace(step_count=step, settings=settings, learning_rate=0.5)
+        trainer = SimpleNamespace(step_count=step, settings=settings, learning_rate_of=lambda step: 0.5)
         tracker.on_step(trainer, Loss())  # type: ignore[arg-type]
         assert Loss.reads == step // 4
     assert tracker.actual[8, "train/loss"] == 2.0

@@ -138,3 +138,34 @@ def test_toml_that_breaks_parsers(text: str, tmp_path: Path) -> None:
     (tmp_path / "my.toml").write_text(text, encoding="utf-8")
     with pytest.raises(InputError, match=r"my\.toml is not valid TOML"):
         Settings.read(tmp_path / "my.toml")
+
+
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ("dim = 200\n", r"my\.toml: dim stands outside the table \[settings\]; move it there"),
+        ("mask_run = 8\n", r"my\.toml: mask_run stands outside the table \[settings\]; move it there"),
+        ('datset = "wn18rr"\n', r"my\.toml: unknown key 'datset'\. Did you mean 'dataset'"),
+    ],
+)
+def test_keys_beside_a_table_of_settings_are_not_dropped(tmp_path: Path, beside: str, message: str) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(f"{beside}[settings]\nlearning_rate = 0.1\n", encoding="utf-8")
+    with pytest.raises(InputError, match=message):
+        Settings.read(path)
+
+
+def test_what_a_run_and_a_tuned_preset_have_beside_their_settings_is_fine(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text(
+        'format = 3\ndataset = "x"\ninit_from = "y"\n[settings]\ndim = 5\n[checkpoints]\nkeep = 2\n[measured]\nx = 1\n',
+        encoding="utf-8",
+    )
+    assert Settings.read(path)["dim"] == 5
+
+
+def test_a_file_with_an_old_name_reads_as_the_current_one(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text("mask_run = 8\n", encoding="utf-8")
+    with pytest.warns(DeprecationWarning, match="mask_run is now mask_group"):
+        assert Settings.read(path) == {"mask_group": 8}

@@ -411,3 +411,18 @@ def test_lack_of_memory_names_what_to_lower(grid: KnowledgeGraph, tmp_path: Path
 def test_train_needs_a_graph() -> None:
     with pytest.raises(InputError, match=r"not 'wn18rr'; emugraph\.load_dataset"):
         emugraph.train("wn18rr")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("changes", [{"warmup": 0}, {"warmup": 2}, {"warmup": 3}, {"warmup": 50}])
+def test_the_learning_rate_is_never_negative(changes: dict[str, Any], grid: KnowledgeGraph) -> None:
+    """A loop of one's own may go on past ``steps``: there the linear schedule has come down to 0 and stays."""
+    trainer = Trainer(
+        grid, Settings(learning_rate=1.0, steps=3, schedule="linear", dim=4, **changes), torch.device("cpu")
+    )
+    rates = [trainer.learning_rate_of(step) for step in range(100)]
+    assert min(rates) >= 0
+    assert max(rates) <= 1
+    assert rates[3:] == [0] * 97 or changes["warmup"] > 3
+    for _ in range(5):
+        trainer.step()
+    assert trainer.optimizer.param_groups[0]["lr"] == trainer.learning_rate_of(4)
