@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -48,15 +49,17 @@ def resume(
     prepare()
     progress = TrainingProgress()
     try:
-        resumed = emugraph.resume(
-            run,
-            steps=steps,
-            device=device,
-            callbacks=[progress, *trackers],
-            map_to=map_to,
-            cuda_graphs=cuda_graphs,
-            matmul_precision=matmul_precision,
-        )
+        with warnings.catch_warnings():
+            warnings.showwarning = lambda message, *where, **options: note(str(message))  # for a reader, without code
+            resumed = emugraph.resume(
+                run,
+                steps=steps,
+                device=device,
+                callbacks=[progress, *trackers],
+                map_to=map_to,
+                cuda_graphs=cuda_graphs,
+                matmul_precision=matmul_precision,
+            )
     finally:
         progress.close()
     print_run(resumed, json)

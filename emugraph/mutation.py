@@ -66,7 +66,7 @@ def draw_masks(
     if not 0 <= rate <= 1:
         raise InputError(f"the mutation rate is {rate}; it is a share of components, between 0 and 1")
     shape = (count,) if isinstance(count, int) else count
-    noise = torch.rand(*shape, units, generator=generator, device=generator.device)
+    noise = torch.rand(*shape, units, generator=generator, dtype=torch.float32, device=generator.device)
     if kind == "bernoulli":
         return noise < rate
     if kind != "exact":
@@ -144,7 +144,8 @@ def draw_mixup_weights(
     """
     shape = (count,) if isinstance(count, int) else count
     device = generator.device
-    x, y = (torch._standard_gamma(torch.full(shape, float(p), device=device), generator=generator) for p in (a, b))
+    shapes = (torch.full(shape, float(p), dtype=torch.float32, device=device) for p in (a, b))
+    x, y = (torch._standard_gamma(shape, generator=generator) for shape in shapes)
     return x / (x + y)
 
 

@@ -37,7 +37,7 @@ def machine(device: torch.device) -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "memory_gib": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1),
         "device": describe_device(device),
-        "matmul_precision": torch.get_float32_matmul_precision(),
+        "matmul_precision": matmul_precision(),
     }
 
 
@@ -82,14 +82,46 @@ def with_matmul_precision(name: str | None) -> Iterator[None]:
     Raises:
         InputError: it is none of these.
     """
-    before = torch.get_float32_matmul_precision()
-    if name is not None and name not in PRECISIONS:
+    if name is None:
+        yield
+        return
+    if name not in PRECISIONS:
         raise InputError(f"unknown precision {name!r}; known: {', '.join(PRECISIONS)}.{nearest(name, PRECISIONS)}")
-    torch.set_float32_matmul_precision(before if name is None else name)
+    before = _named_precision()
+    of_backends = [] if before else [(backend, backend.fp32_precision) for backend in _backends()]
+    torch.set_float32_matmul_precision(name)
     try:
         yield
     finally:
-        torch.set_float32_matmul_precision(before)
+        torch.set_float32_matmul_precision(before or "highest")
+        for backend, precision in of_backends:
+            backend.fp32_precision = precision
+
+
+def matmul_precision() -> str:
+    """What float32 matrices are multiplied with: "highest", "high" or "medium".
+
+    Where backends were set one by one (``torch.backends.cuda.matmul.fp32_precision = "tf32"``), none of these names
+    says it; then what each is set to: "cuda tf32, cpu none".
+    """
+    name = _named_precision()
+    if name is None:
+        cuda, cpu = _backends()
+        name = f"cuda {cuda.fp32_precision}, cpu {cpu.fp32_precision}"
+    return name
+
+
+def _backends() -> tuple[Any, Any]:
+    mkldnn: Any = torch.backends.mkldnn
+    return torch.backends.cuda.matmul, mkldnn.matmul
+
+
+def _named_precision() -> str | None:
+    """What PyTorch says; None where it refuses to, since backends were set one by one."""
+    try:
+        return torch.get_float32_matmul_precision()
+    except RuntimeError:
+        return None
 
 
 def usable_memory() -> int:

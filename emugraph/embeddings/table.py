@@ -150,7 +150,7 @@ def attach(
     if len(ids) and not -1 <= int(ids.min()) <= int(ids.max()) < len(rows):
         raise InputError(f"an id is outside 0..{len(rows) - 1} (found {int(ids.min())}..{int(ids.max())})")
     known = ids >= 0
-    values = torch.zeros(count, rows.shape[1])
+    values = torch.zeros(count, rows.shape[1], dtype=rows.dtype)
     values[known] = rows.cpu()[ids[known]]
     data[field] = values.to(graph.device)
     if not known.all():

@@ -27,10 +27,12 @@ def classify(
         ``accuracy`` and ``f1``.
 
     Raises:
-        InputError: there are no true or no false triples, or scikit-learn is not installed.
+        InputError: there are no true or no false triples, a score is not a finite number, or scikit-learn is not
+            installed.
     """
     if not len(positives) or not len(negatives):
         raise InputError("both true and false triples are needed to tell them apart")
+    _check_finite(positives, negatives)
     try:
         from sklearn import metrics
     except ImportError as error:
@@ -63,7 +65,11 @@ def choose_thresholds(
         positives: scores of true triples, (n,).
         negatives: scores of false ones, (m,).
         relations: the relations of both, (n,) and (m,).
+
+    Raises:
+        InputError: a score is not a finite number.
     """
+    _check_finite(positives, negatives)
     scores = torch.cat([positives, negatives])
     true = torch.arange(len(scores)) < len(positives)
     both = torch.cat(relations)
@@ -72,6 +78,13 @@ def choose_thresholds(
         members = both == relation
         thresholds[relation] = _threshold(scores[members], true[members])
     return thresholds
+
+
+def _check_finite(positives: Tensor, negatives: Tensor) -> None:
+    scores = torch.cat([positives, negatives])
+    wrong = int((~scores.isfinite()).sum())
+    if wrong:
+        raise InputError(f"{wrong:,} of {len(scores):,} scores {'is' if wrong == 1 else 'are'} not a finite number")
 
 
 def _threshold(scores: Tensor, true: Tensor) -> float:

@@ -3,7 +3,7 @@
 For each triple the tail is the target and then the head. Every entity is a candidate; other answers that are known to
 be true are left out (filtered), unless raw metrics are wanted. Where candidates score exactly as the true answer does,
 the rank is the mean of the best and the worst that they allow, so that a model that scores everything alike gets the
-rank (N + 1) / 2 and not 1. A score that is not a number never helps: the true answer with such a score ranks last.
+rank (N + 1) / 2 and not 1. A score that is not a number never helps (:meth:`Ranks.of_counts`).
 """
 
 from __future__ import annotations
@@ -80,6 +80,21 @@ class Ranks:
     optimistic: Tensor  # (n,) int64: ties broken in the model's favour
     pessimistic: Tensor  # (n,) int64: ties broken against it
 
+    @classmethod
+    def of_counts(cls, true: Tensor, greater: Tensor, less: Tensor, candidates: Tensor) -> Ranks:
+        """Ranks from how many candidates score higher than the true answer and lower, each of them (n,).
+
+        A score that is not a number is neither, and never helps: a true answer that has one ranks last, and another
+        candidate that has one is as if it tied, above the true answer at worst and below it at best.
+
+        Args:
+            true: scores of the true answers.
+            greater, less: candidates that score strictly higher and lower.
+            candidates: all that were not left out, the true answer among them.
+        """
+        worst = candidates - less
+        return cls(torch.where(true.isnan(), worst, 1 + greater), worst)
+
     @property
     def realistic(self) -> Tensor:
         """The mean of the two, float64 (n,): the expected rank when ties are broken at random."""
@@ -147,9 +162,8 @@ class Evaluator:
         optimistic, pessimistic = torch.empty_like(answers), torch.empty_like(answers)
         for rows in order.split(block):
             counted = _Counted(model, checked[rows], queries[rows], answers[rows], side, parts, known)
-            worst = counted.candidates - counted.less
-            optimistic[rows] = torch.where(counted.true.isnan(), worst, 1 + counted.greater)
-            pessimistic[rows] = worst
+            ranks = Ranks.of_counts(counted.true, counted.greater, counted.less, counted.candidates)
+            optimistic[rows], pessimistic[rows] = ranks.optimistic, ranks.pessimistic
             if advance is not None:
                 advance(len(rows))
         return Ranks(optimistic.cpu(), pessimistic.cpu())

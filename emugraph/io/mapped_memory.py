@@ -18,7 +18,7 @@ class Memory:
 
     def empty(self, *shape: int) -> Tensor:
         """A float32 tensor of a shape, with whatever stands in it."""
-        return torch.empty(shape)
+        return torch.empty(shape, dtype=torch.float32)
 
     def zeros_like(self, like: Tensor) -> Tensor:
         """Zeros of the shape of a tensor, and on its device, contiguous."""

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
+from functools import partial
 from typing import Any, ClassVar
 
 import torch
@@ -33,7 +34,7 @@ def init_uniform(table: Tensor, scale: float, generator: torch.Generator) -> Non
         return
     with torch.no_grad():
         for rows in table.split(_BLOCK):  # no second table in memory
-            rows.copy_(torch.rand(rows.shape, generator=generator).mul_(2 * scale).sub_(scale))
+            rows.copy_(torch.rand(rows.shape, generator=generator, dtype=torch.float32).mul_(2 * scale).sub_(scale))
 
 
 class Model(nn.Module, ABC):
@@ -48,7 +49,7 @@ class Model(nn.Module, ABC):
             about the tail of the inverse relation (Lacroix et al., "Canonical Tensor Decomposition for Knowledge Base
             Completion", ICML 2018). The inverse of relation r has the row R + r.
         generator: the random numbers of the start; None for a fixed seed.
-        empty: makes a table of a shape.
+        empty: makes a table of a shape, float32.
 
     Subclasses give ``entity_width``, ``relation_width`` (real numbers a row), :meth:`query`, :meth:`components`, and
     where it is quicker than the general form, :meth:`score`.
@@ -74,7 +75,7 @@ class Model(nn.Module, ABC):
         init_scale: float | None = None,
         reciprocal: bool = False,
         generator: torch.Generator | None = None,
-        empty: Callable[[int, int], Tensor] = torch.empty,
+        empty: Callable[[int, int], Tensor] = partial(torch.empty, dtype=torch.float32),  # noqa: B008
     ) -> None:
         super().__init__()
         self.dim = dim

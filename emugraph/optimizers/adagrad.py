@@ -54,7 +54,7 @@ class Adagrad(TableOptimizer):
     def _step(self, table: Tensor, gradient: Tensor, group: dict[str, Any]) -> None:
         state = self.state[table]
         if not state:
-            state["step"] = torch.zeros((), device=table.device)
+            state["step"] = torch.zeros((), dtype=torch.float32, device=table.device)
             state["sum"] = self.memory.zeros_like(self.sum_like(table))
         if form(table) is native:
             if table not in self._first:

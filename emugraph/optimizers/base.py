@@ -80,7 +80,7 @@ class AdamOptimizer(TableOptimizer):
     def _state_of(self, table: Tensor) -> dict[str, Tensor]:
         state: dict[str, Tensor] = self.state[table]
         if not state:
-            state["step"] = torch.zeros((), device=table.device)
+            state["step"] = torch.zeros((), dtype=torch.float32, device=table.device)
             state["exp_avg"], state["exp_avg_sq"] = self.memory.zeros_like(table), self.memory.zeros_like(table)
         return state
 

@@ -17,7 +17,7 @@ QUERIES = 4000
 """At most so many triples are used to fit, or to see how it fits, a fixed random sample."""
 
 _LOWEST, _WIDTH = -30.0, 0.02
-"""Log shares are counted in bins of this width, from the lowest on; what is below is as good as impossible."""
+"""Log shares are counted in bins of this width, from the lowest on, and all that are below it together."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,9 @@ class Calibration:
         return torch.from_numpy(np.interp(shares.cpu().numpy(), self.shares, self.values))
 
 
-def fit(predictor: Predictor, parts: tuple[Part, ...] = ("tail", "head"), *, split: str = "valid") -> Calibration:
+def fit(
+    predictor: Predictor, parts: tuple[Part, ...] = ("tail", "head"), *, split: str = "valid"
+) -> Calibration | None:
     """Fit probabilities to the answers of a split, by isotonic regression over all candidates of its queries.
 
     Args:
@@ -65,12 +67,13 @@ def fit(predictor: Predictor, parts: tuple[Part, ...] = ("tail", "head"), *, spl
         parts: the targets.
         split: the split; its triples that training has too are no answers to find.
 
-    Raises:
-        InputError: the split has no answers that training lacks.
+    Returns:
+        None where there is nothing to fit on: the split has no answers that training lacks, or none with a share that
+        is a finite number.
     """
     from scipy.optimize import isotonic_regression
 
-    candidates, answers, queries = np.zeros(_bins()), np.zeros(_bins()), 0
+    candidates, answers, queries = np.zeros(1 + _bins()), np.zeros(1 + _bins()), 0
     for part in parts:
         batch = _queries(predictor, split, part)
         queries += len(batch)
@@ -80,13 +83,14 @@ def fit(predictor: Predictor, parts: tuple[Part, ...] = ("tail", "head"), *, spl
             candidates += _histogram(shares)
             answers += _histogram(shares[known(block.queries)])
     if not answers.sum():
-        raise InputError(
-            f"{predictor.kg.name} has no {split} triples to fit probabilities on that training does not have"
-        )
+        return None
     there = candidates > 0
-    at, weights = (_LOWEST + _WIDTH * (np.arange(_bins()) + 0.5))[there], candidates[there]
+    middles = _LOWEST + _WIDTH * (np.arange(_bins()) + 0.5)
+    at, weights = np.append(_LOWEST, middles)[there], candidates[there]
     fitted = isotonic_regression(answers[there] / weights, weights=weights)
     starts = fitted.blocks[:-1]  # of stretches with one value
+    if there[0] and fitted.blocks[1] > 1:
+        weights[0] = 0  # what lies below the bins has no place of its own: its stretch stands where the others in it do
     mass = np.add.reduceat(weights, starts)
     return Calibration((np.add.reduceat(at * weights, starts) / mass).tolist(), fitted.x[starts].tolist(), queries)
 
@@ -154,5 +158,7 @@ def _bins() -> int:
 
 
 def _histogram(shares: Tensor) -> np.ndarray:
-    """How many log shares fall into each bin."""
-    return shares.flatten().cpu().histc(_bins(), _LOWEST, 0.0).double().numpy()
+    """How many log shares are below the bins, and how many in each; -inf, what training has, and NaN are nowhere."""
+    shares = shares.flatten().cpu()
+    below = torch.count_nonzero(shares < _LOWEST) - torch.count_nonzero(shares == -torch.inf)
+    return np.append(below.item(), shares.histc(_bins(), _LOWEST, 0.0).double().numpy())

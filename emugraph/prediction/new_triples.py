@@ -101,9 +101,9 @@ class _Best:
 
     def __init__(self, top: int, device: torch.device) -> None:
         self.top = top
-        self.sums = torch.empty(0, device=device)
+        self.sums = torch.empty(0, dtype=torch.float32, device=device)
         self.ids = torch.empty(0, 3, dtype=torch.int64, device=device)
-        self.values = torch.empty(0, 3, device=device)
+        self.values = torch.empty(0, 3, dtype=torch.float32, device=device)
         """Score, and the log shares of tail and head."""
 
     def places(self, sums: Tensor) -> tuple[Tensor, Tensor]:

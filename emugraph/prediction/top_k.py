@@ -26,7 +26,8 @@ _ROWS_BYTES = 2**21
 
 @dataclass(frozen=True)
 class Answers:
-    """The best answers of n queries, best first; where fewer than k are left, -1 stands at the end of a row.
+    """The best answers of n queries, best first; where fewer than k are left, -1 stands at the end of a row. What has
+    a score that is not a number is no answer.
 
     Args:
         ids: entities or relations, int64 (n, k); equal scores are in the order of the ids.
@@ -170,6 +171,8 @@ class Predictor:
                 if split != "train":
                     scores[known[split](block.queries)] = -torch.inf
             top, ids = scores.topk(k, dim=1)
+            if top[:, 0].isnan().any():  # they would be the best
+                top, ids = scores.nan_to_num_(-torch.inf, torch.inf, -torch.inf).topk(k, dim=1)
             ids[top == -torch.inf] = -1
             # Equal scores in the order of ids: by ids first, then stable by score.
             order = torch.argsort(ids, dim=1)
@@ -179,7 +182,7 @@ class Predictor:
             if advance is not None:
                 advance(len(ids))
         if not blocks_best:
-            nothing = torch.empty(0, k)
+            nothing = torch.empty(0, k, dtype=torch.float32)
             return Answers(nothing.long(), nothing, nothing, nothing.byte())
         ids, top, shares = (torch.cat(parts) for parts in zip(*blocks_best, strict=True))
         return Answers(ids, top, shares, self._mark(queries, part, ids))
@@ -196,19 +199,21 @@ class Predictor:
         """
         triples = self.kg.checked(triples)
         known = [self.known(split, "relation", triples) for split in SPLITS]
-        better, as_good = [], []
+        ranks = []
         for block in self.blocks(triples, "relation"):
             scores, own = block.scores, block.queries[:, 1:2]
             scores[block.rows, block.columns] = block.trained
-            true = scores.gather(1, own)
+            candidates = torch.ones_like(scores, dtype=torch.bool)
             for answers_of in known:
-                scores[answers_of(block.queries)] = -torch.inf
-            scores.scatter_(1, own, true)
-            better.append((scores > true).sum(1).cpu())
-            as_good.append((scores >= true).sum(1).cpu())
+                candidates[answers_of(block.queries)] = False
+            candidates.scatter_(1, own, True)
+            true = scores.gather(1, own)
+            greater, less = ((beats & candidates).sum(1) for beats in (scores > true, scores < true))
+            ranks.append(Ranks.of_counts(true[:, 0], greater, less, candidates.sum(1)))
             if advance is not None:
                 advance(len(scores))
-        return Ranks(1 + torch.cat(better), torch.cat(as_good))
+        policies = ([part.optimistic for part in ranks], [part.pessimistic for part in ranks])
+        return Ranks(*(torch.cat([triples[:0, 0], *(part.cpu() for part in parts)]) for parts in policies))
 
     def _mark(self, queries: Tensor, part: Part, ids: Tensor) -> Tensor:
         """In which split each answer stands, uint8 (n, k); the first where it is several."""

@@ -37,11 +37,15 @@ class TrainedModel:
     Args:
         kg: the graph.
         model: the score function with its weights.
-        calibrations: probabilities that are fitted already: of entities as answers, of relations.
+        calibrations: probabilities that are fitted already: of entities as answers, of relations. None for one that
+            cannot be fitted; None for both where that has not been tried.
     """
 
     def __init__(
-        self, kg: KnowledgeGraph, model: Model, calibrations: tuple[Calibration, Calibration] | None = None
+        self,
+        kg: KnowledgeGraph,
+        model: Model,
+        calibrations: tuple[Calibration | None, Calibration | None] | None = None,
     ) -> None:
         self.kg = kg
         self.model = model
@@ -313,10 +317,13 @@ class TrainedModel:
     # ---------------------------------------------------------------- probabilities
 
     @property
-    def calibrations(self) -> tuple[Calibration, Calibration] | None:
+    def calibrations(self) -> tuple[Calibration | None, Calibration | None]:
         """Probabilities of entities as answers, and of relations, fitted on the validation triples when they are first
-        needed; None where there are no validation triples besides those that are in training too."""
-        if self._calibrations is None and not self.kg.contains(self.kg.valid, "train").all():
+        needed; None where there are no validation triples besides those that are in training too, or none of them has
+        a score that is a finite number."""
+        if self._calibrations is None and self.kg.contains(self.kg.valid, "train").all():
+            self._calibrations = None, None
+        if self._calibrations is None:
             self._calibrations = fit(self.predictor, ("tail", "head")), fit(self.predictor, ("relation",))
         return self._calibrations
 
@@ -326,16 +333,24 @@ class TrainedModel:
         Raises:
             InputError: there are no validation triples to fit probabilities on, or the split is empty.
         """
-        if self.calibrations is None:
-            raise InputError(f"{self.kg.name} has no validation triples to fit probabilities on")
-        return reliability(self.predictor, self.calibrations[0], split)
+        calibration = self.calibrations[0]
+        if calibration is None:
+            raise InputError(
+                f"{self.kg.name} has no validation triples to fit probabilities on that training does not have and "
+                "whose scores are finite"
+            )
+        return reliability(self.predictor, calibration, split)
 
     def _probabilities(self, shares: Tensor, part: Part) -> list[Any]:
         """Probabilities as nested lists of the shape of the shares, of None where there are none."""
-        if self.calibrations is None:
-            return np.full(shares.shape, None).tolist()
-        probabilities: list[Any] = self.calibrations[part == "relation"].probabilities(shares).tolist()
-        return probabilities
+        calibration = self.calibrations[part == "relation"]
+        probabilities = np.full(shares.shape, None)
+        if calibration is not None:
+            probabilities = calibration.probabilities(shares).numpy()
+            if shares.isnan().any():
+                probabilities = np.where(shares.isnan(), None, probabilities)  # type: ignore[call-overload]
+        nested: list[Any] = probabilities.tolist()
+        return nested
 
     # ---------------------------------------------------------------- labels
 

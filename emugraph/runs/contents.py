@@ -243,21 +243,24 @@ def remove_results(folder: RunFolder) -> None:
         folder.remove(name)
 
 
-def write_calibrations(folder: RunFolder, calibrations: tuple[Calibration, Calibration] | None) -> None:
-    """Write the probabilities of entities and of relations, if there are any."""
-    if calibrations is not None:
-        values = {name: asdict(fitted) for name, fitted in zip(("entities", "relations"), calibrations, strict=True)}
-        folder.write_json(CALIBRATION, values)
+def write_calibrations(folder: RunFolder, calibrations: tuple[Calibration | None, Calibration | None]) -> None:
+    """Write the probabilities of entities and of relations, if there are any; null for one that there is not."""
+    if any(calibrations):
+        entities, relations = (None if fitted is None else asdict(fitted) for fitted in calibrations)
+        folder.write_json(CALIBRATION, {"entities": entities, "relations": relations})
 
 
-def read_calibrations(folder: RunFolder) -> tuple[Calibration, Calibration] | None:
+def read_calibrations(folder: RunFolder) -> tuple[Calibration | None, Calibration | None] | None:
     """Read what :func:`write_calibrations` wrote; None where there is none. Raises EmugraphError if it is damaged."""
     if not folder.has(CALIBRATION):
         return None
     values = folder.read_json(CALIBRATION)
     try:
-        entities, relations = (old_formats.calibration_values(values[name]) for name in ("entities", "relations"))
-        return Calibration(**entities), Calibration(**relations)
+        entities, relations = (
+            None if points is None else Calibration(**old_formats.calibration_values(points))
+            for points in (values["entities"], values["relations"])
+        )
+        return entities, relations
     except (TypeError, KeyError, ValueError, AttributeError) as error:
         raise EmugraphError(f"{folder.path / CALIBRATION} is damaged: {error}") from error
 

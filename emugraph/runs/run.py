@@ -64,7 +64,7 @@ class Run(TrainedModel):
         settings: Settings,
         model: Model,
         metrics: dict[str, Any] | None = None,
-        calibrations: tuple[Calibration, Calibration] | None = None,
+        calibrations: tuple[Calibration | None, Calibration | None] | None = None,
     ) -> None:
         super().__init__(kg, model, calibrations)
         self.path = path
@@ -188,7 +188,8 @@ def resume(
     """Go on with a run from its last checkpoint, or from its beginning where there is none.
 
     On a CPU, with the same number of threads and the same versions, the weights and the metrics are in the end those of
-    a run that was never cut off, bit for bit.
+    a run that was never cut off, bit for bit. A checkpoint of a CUDA device can be gone on with on a CPU, and the
+    reverse, but not with the random numbers that were to come: they begin anew, with a warning.
 
     Args:
         path: the folder that training wrote.

@@ -70,7 +70,7 @@ class Session:
         self.since_best = 0
         self.stopped = False
         """Whether patience has run out."""
-        self._losses = torch.zeros((), device=trainer.device)
+        self._losses = torch.zeros((), dtype=torch.float32, device=trainer.device)
         self._steps = 0
         """Over how many steps the losses are summed."""
         self._seconds = 0.0

@@ -249,7 +249,7 @@ class NegativeSampler(ABC):
         """Which of the edges have their head corrupted, bool (B,)."""
         if self.corrupt != "both":
             return torch.full_like(relations, self.corrupt == "head", dtype=torch.bool)
-        chance = torch.rand(len(relations), device=relations.device)
+        chance = torch.rand(len(relations), dtype=torch.float32, device=relations.device)
         return chance < (0.5 if self.head_probability is None else self.head_probability[relations])
 
     def _relations(self, graph: dgl.DGLGraph, eids: Tensor, etype: Any, label: str) -> Tensor:

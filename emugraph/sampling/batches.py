@@ -130,7 +130,7 @@ class SidesByRelation:
             if len(self._pending[side]) >= self.batch_size:
                 break
             order = torch.randperm(len(self.triples), generator=self.generator)
-            heads = torch.rand(len(order), generator=self.generator) < self._chance[order]
+            heads = torch.rand(len(order), generator=self.generator, dtype=torch.float32) < self._chance[order]
             for other, chosen in (("head", heads), ("tail", ~heads)):
                 coming = order[chosen].to(self.triples.device)
                 self._pending[other] = torch.cat([self._pending[other], coming])  # type: ignore[index]

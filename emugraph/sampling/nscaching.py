@@ -133,7 +133,7 @@ class NSCaching(NegativeSampler):
         scores = score(triples, pool, side).float()
         if self.update == "importance":
             # The highest of scores with Gumbel noise are a draw without replacement by softmax (Kool et al., 2019).
-            uniform = torch.rand(scores.shape, generator=generator, device=scores.device)
+            uniform = torch.rand(scores.shape, generator=generator, dtype=scores.dtype, device=scores.device)
             scores = scores - (-uniform.clamp_min(1e-20).log()).log()
         unwanted = torch.zeros_like(pool, dtype=torch.bool)
         unwanted[:, 1:] = pool[:, 1:] == pool[:, :-1]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Hashable, Iterable
 from contextlib import AbstractContextManager, nullcontext
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -76,7 +78,7 @@ class Trainer:
         Args:
             recorder: makes the recordings; None for CUDA graphs.
         """
-        self._rate = torch.zeros((), device=self.device)
+        self._rate = torch.zeros((), dtype=torch.float32, device=self.device)
         self._recordings = Recordings(
             self._untimed_work, recorder or CudaRecorder(self.device_generator, self.optimizer)
         )
@@ -248,6 +250,9 @@ class Trainer:
     def load_state_dict(self, state: State) -> None:
         """Go on where ``state`` was taken from a trainer of the same graph and settings.
 
+        One of another kind of device has random numbers that this one cannot go on with: then they begin anew, with a
+        warning (:func:`restore_generator`).
+
         Raises:
             ValueError: something in it does not fit this trainer.
         """
@@ -266,7 +271,7 @@ class Trainer:
         optimizer = {}
         for number, table in enumerate(tables.values()):
             values = part_of(state, f"optimizer.{number}")
-            others = {"step": torch.zeros(())}
+            others = {"step": torch.zeros((), dtype=torch.float32)}
             if isinstance(self.optimizer, RowAdagrad):
                 others["sum"] = self.optimizer.sum_like(table)
             for name, value in values.items():
@@ -279,7 +284,9 @@ class Trainer:
             {"state": optimizer, "param_groups": self.optimizer.state_dict()["param_groups"]}
         )
         self.generator.set_state(state["generator"].cpu())
-        self.device_generator.set_state(state["device_generator"].cpu())
+        restore_generator(
+            self.device_generator, state["device_generator"].cpu(), seed=self.settings.seed, step=step_count
+        )
         self.batches.load_state_dict(part_of(state, "batches"))
         self.sampler.load_state_dict(part_of(state, "sampler"))
         self.step_count = step_count
@@ -302,6 +309,29 @@ def _all_finite(loss: Tensor, parameters: Iterable[Tensor]) -> Tensor:
         if gradient is not None:
             total = total + (gradient._values() if gradient.is_sparse else gradient).sum()
     return total.isfinite()
+
+
+_GENERATORS = {5056: ("cpu", "a CPU"), 16: ("cuda", "a CUDA device")}
+"""Kinds of devices by the bytes of their generators' states."""
+
+
+def restore_generator(generator: torch.Generator, state: Tensor, *, seed: int, step: int) -> None:
+    """Put a generator into a state; one of another kind of device begins anew from seed and step, with a warning.
+
+    Raises:
+        RuntimeError: it is no generator's state.
+    """
+    device = generator.device
+    kind, words = _GENERATORS.get(state.numel() if state.dtype == torch.uint8 else 0, (device.type, ""))
+    if kind == device.type:
+        generator.set_state(state)
+        return
+    generator.manual_seed(int(np.random.SeedSequence((seed, step)).generate_state(1, np.uint64)[0] >> 1))
+    warnings.warn(
+        f"the checkpoint's random numbers are those of {words}, and this is {device}: they begin anew from seed {seed} "
+        f"and step {step:,}, so that the run is no longer bit for bit what it would have been there",
+        stacklevel=2,
+    )
 
 
 _FEW = 32

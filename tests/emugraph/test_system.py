@@ -90,6 +90,56 @@ def test_runs_train_and_rank_with_the_precision_asked_for(
     assert torch.get_float32_matmul_precision() == "highest"
 
 
+BY_BACKEND = """
+import sys, torch
+import emugraph
+from types import SimpleNamespace
+from emugraph.kernels.native import pairs
+from emugraph.system import machine, with_matmul_precision
+
+cuda, cpu = torch.backends.cuda.matmul, torch.backends.mkldnn.matmul
+cuda.fp32_precision, cpu.fp32_precision = sys.argv[2:]
+before = cuda.fp32_precision, cpu.fp32_precision
+try:
+    torch.get_float32_matmul_precision()
+except RuntimeError:
+    pass  # what this is about
+else:
+    raise AssertionError("PyTorch gives a name to what has none")
+triples = [(f"e{i}", "r", f"e{(3 * i + 1) % 10}") for i in range(10)]
+kg = emugraph.KnowledgeGraph.from_triples(triples[:6], triples[6:8], triples[8:])
+run = emugraph.train(kg, "distmult", output=sys.argv[1], dim=4, steps=2, valid_every=2, negatives=2, emu=False)
+figures = emugraph.evaluate(run.model, kg)
+assert figures == run.metrics["test"]
+assert (cuda.fp32_precision, cpu.fp32_precision) == before
+emugraph.evaluate(run.model, kg, matmul_precision="high")
+assert (cuda.fp32_precision, cpu.fp32_precision) == before
+with with_matmul_precision("medium"):
+    assert torch.get_float32_matmul_precision() == "medium"
+    assert machine(torch.device("cpu"))["matmul_precision"] == "medium"
+assert (cuda.fp32_precision, cpu.fp32_precision) == before
+run.predict_tails("e1", "r")
+run.resume(steps=4)
+print(machine(torch.device("cpu"))["matmul_precision"])
+pairs.library = lambda: SimpleNamespace(bfloat16=True)
+print(pairs.rounds_factors())
+"""
+
+
+@pytest.mark.skipif(not hasattr(torch.backends.mkldnn, "matmul"), reason="this PyTorch has one setting for all")
+@pytest.mark.parametrize(("cuda", "cpu", "rounds"), [("tf32", "ieee", False), ("ieee", "bf16", True)])
+def test_precisions_set_one_by_one_stay_as_they_are(cuda: str, cpu: str, rounds: bool, tmp_path: Path) -> None:
+    """By PyTorch's newer settings, which its older ones then refuse to give a name."""
+    done = subprocess.run(
+        [sys.executable, "-c", BY_BACKEND, str(tmp_path / "run"), cuda, cpu],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split("\n") == [f"cuda {cuda}, cpu {cpu}", str(rounds), ""]
+
+
 def test_another_precision_than_at_the_beginning_is_told(tmp_path: Path, family: KnowledgeGraph) -> None:
     run = emugraph.train(family, output=tmp_path / "run", matmul_precision="high", steps=1, dim=2, negatives=2)
     done = CliRunner().invoke(app, ["resume", str(run.path), "--steps", "2"])

@@ -55,6 +55,6 @@ def adam_step(
     call("emugraph_adam_step", *_adam_table(table, history), constants, ids, gradients, len(gradients), first)
 
 
-def _adam_table(table: Sequence[Tensor], history: array[float]) -> tuple[Tensor | int, ...]:
+def _adam_table(table: Sequence[Tensor], history: array[float]) -> tuple[Tensor | array[float] | int, ...]:
     parameter, mean, square, done = table
-    return parameter, mean, square, *parameter.shape, done, history.buffer_info()[0], len(history) // 2
+    return parameter, mean, square, *parameter.shape, done, history, len(history) // 2

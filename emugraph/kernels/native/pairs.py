@@ -11,6 +11,7 @@ from torch.autograd.function import once_differentiable
 from emugraph.kernels.build import library
 from emugraph.kernels.eager import needs_gradient, spread_masks
 from emugraph.kernels.native.library import call
+from emugraph.system import matmul_precision
 
 CODES = {"l1": 0, "l2": 1, "modulus": 2, "dot": 3}  # enum Score in terms.h
 
@@ -26,7 +27,7 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
 
 def rounds_factors() -> bool:
     """Whether products may have bfloat16 factors, and the processor has such products."""
-    return torch.get_float32_matmul_precision() == "medium" and library().bfloat16
+    return matmul_precision().endswith(("medium", "cpu bf16")) and library().bfloat16
 
 
 def pairwise_masked(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from hypothesis import given, settings
@@ -67,3 +69,13 @@ def test_a_trained_model_classifies(grid: KnowledgeGraph) -> None:
         trained.classify([])
     with pytest.raises(InputError, match="unknown entity"):
         trained.classify([("0,0", "right", "x")])
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+def test_scores_that_are_no_numbers_are_refused(score: float) -> None:
+    true, false = torch.tensor([1.0, score, 3.0]), torch.tensor([0.0, 1.0])
+    for scores in ((true, false), (false, true)):
+        with pytest.raises(InputError, match="^1 of 5 scores is not a finite number"):
+            classify(*scores, relations(*map(len, scores)), None)
+        with pytest.raises(InputError, match="^1 of 5 scores is not a finite number"):
+            choose_thresholds(*scores, relations(*map(len, scores)))

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from emugraph import InputError, KnowledgeGraph, Vocabulary, evaluate
-from emugraph.evaluation.ranking import Evaluator, summarize
+from emugraph.evaluation.ranking import Evaluator, Ranks, summarize
 from emugraph.models import MODELS, DistMult, Model
 from emugraph.types import SIDES
 
@@ -116,6 +116,15 @@ def test_scores_that_are_no_numbers_rank_last() -> None:
     model.entities.data[:] = math.nan
     metrics = evaluate(model, kg, filtered=False)
     assert metrics["mrr"] == pytest.approx(1 / 30)
+
+
+def test_ranks_from_counts() -> None:
+    """Of 10 candidates 2 are higher and 5 lower: 2 tie, or are no numbers. Without a number it is the last of 8."""
+    true, counts = torch.tensor([0.5, math.nan]), torch.tensor([[2, 0], [5, 0], [10, 8]])
+    ranks = Ranks.of_counts(true, *counts)
+    assert ranks.optimistic.tolist() == [3, 8]
+    assert ranks.pessimistic.tolist() == [5, 8]
+    assert ranks.realistic.tolist() == [4.0, 8.0]
 
 
 def test_a_permutation_of_the_entities_moves_no_rank() -> None:

@@ -69,6 +69,43 @@ def test_training_answers_are_no_candidates() -> None:
     assert (fitted.values, fitted.queries) == ([1.0], 2)
 
 
+def one_query(scores: list[float]) -> Predictor:
+    """A predictor of one query for tails, whose answer in validation is the second of the candidates."""
+    n = len(scores)
+    labels = Vocabulary([f"e{i}" for i in range(n)], "entity")
+    empty = torch.empty(0, 3, dtype=torch.int64)
+    kg = KnowledgeGraph(labels, Vocabulary(["r"], "relation"), empty, torch.tensor([[0, 0, 1]]), empty)
+    return Answerer(kg, torch.tensor([scores] * n))
+
+
+def test_shares_below_the_lowest_are_counted_together() -> None:
+    # Shares 0, e^-40, e^-50, e^-60. Of the three below e^-30 one is an answer, and the one above is none: a model that
+    # is no better than chance, 1 in 4.
+    fitted = fit(one_query([0.0, -40.0, -50.0, -60.0]), ("tail",))
+    assert fitted is not None
+    assert (fitted.shares, fitted.values, fitted.queries) == ([pytest.approx(-0.01)], [0.25], 1)
+    # The answer is above, and the others are no answers.
+    fitted = fit(one_query([-40.0, 0.0, -50.0, -60.0]), ("tail",))
+    assert fitted is not None
+    assert (fitted.shares, fitted.values) == ([-30.0, pytest.approx(-0.01)], [0.0, 1.0])
+    # Candidates below e^-30 move no point that others have: here about -10.00005 (none) and -0.00005 (the answer).
+    with_and_without = [fit(one_query([-10.0, 0.0, *below]), ("tail",)) for below in ([], [-40.0] * 5)]
+    assert with_and_without[0] == with_and_without[1]
+    assert with_and_without[0] is not None
+    assert with_and_without[0].shares == pytest.approx([-10.01, -0.01])
+    # What training has is no candidate there either: three are left, and one is the answer.
+    kg = one_query([0.0, -40.0, 0.0, -50.0]).kg
+    kg = KnowledgeGraph(kg.entities, kg.relations, torch.tensor([[0, 0, 0]]), kg.valid, kg.test)
+    fitted = fit(Answerer(kg, torch.tensor([[0.0, -40.0, 0.0, -50.0]] * 4)), ("tail",))
+    assert fitted is not None
+    assert fitted.values == [pytest.approx(1 / 3)]
+
+
+@pytest.mark.parametrize("score", [math.nan, math.inf])
+def test_scores_that_are_no_numbers_give_no_probabilities(score: float) -> None:
+    assert fit(one_query([0.0, score, 0.0, 1.0]), ("tail",)) is None
+
+
 def test_reliability_counts_what_is_promised_and_found(family: KnowledgeGraph) -> None:
     predictor = Predictor(DistMult(5, 2, 4), family)
     half = Calibration([0.0], [0.5], 1)  # promises the same for all
@@ -93,8 +130,7 @@ def test_certain_and_wrong_is_the_worst(family: KnowledgeGraph) -> None:
 def test_nothing_to_fit_on_or_to_compare_with() -> None:
     kg = KnowledgeGraph.from_triples([("a", "r", "b")], valid=[("a", "r", "b")])
     predictor = Predictor(DistMult(2, 1, 4), kg)
-    with pytest.raises(InputError, match="no valid triples to fit"):
-        fit(predictor)
+    assert fit(predictor) is None
     with pytest.raises(InputError, match="test split of graph is empty"):
         reliability(predictor, Calibration([0.0], [0.5], 1))
 

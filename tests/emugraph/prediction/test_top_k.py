@@ -7,10 +7,12 @@ import pytest
 import torch
 
 import emugraph
-from emugraph import InputError, KnowledgeGraph
+from emugraph import InputError, KnowledgeGraph, Vocabulary
 from emugraph.evaluation.ranking import Evaluator
 from emugraph.models import MODELS, DistMult, Model
+from emugraph.prediction.calibration import Calibration
 from emugraph.prediction.top_k import Predictor
+from emugraph.prediction.trained_model import TrainedModel
 from emugraph.types import COLUMN, SPLITS, Part
 
 Graphs = Callable[..., KnowledgeGraph]
@@ -148,3 +150,42 @@ def test_ranks_of_relations_are_those_of_plain_loops(overlapping: Graphs, model_
         others = [i for i in scores if i != r and (h, i, t) not in known]
         better, equal = sum(scores[i] > scores[r] for i in others), sum(scores[i] == scores[r] for i in others)
         assert (ranks.optimistic[row], ranks.pessimistic[row]) == (1 + better, 1 + better + equal)
+
+
+@pytest.fixture
+def by_relation() -> tuple[KnowledgeGraph, Model]:
+    """A graph and a model whose score is the relation's alone: 1, not a number, 2, -inf, 1; training has the third."""
+    pairs, relations = (("a", "b"), ("c", "d"), ("e", "f")), [f"r{i}" for i in range(5)]
+    kg = KnowledgeGraph(
+        Vocabulary(list("abcdef"), "entity"),
+        Vocabulary(relations, "relation"),
+        torch.tensor([[0, 2, 1], [2, 2, 3], [4, 2, 5]]),
+        torch.empty(0, 3, dtype=torch.int64),
+        torch.tensor([[0, 0, 1], [2, 1, 3], [4, 3, 5]]),
+    )
+    assert [tuple(kg.entities[i] for i in (h, t)) for h, _, t in kg.test.tolist()] == list(pairs)
+    model = DistMult(6, 5, 1)
+    model.entities.data.fill_(1.0)
+    model.relations.data[:, 0] = torch.tensor([1.0, math.nan, 2.0, -math.inf, 1.0])
+    return kg, model
+
+
+def test_scores_of_relations_that_are_no_numbers_rank_last(by_relation: tuple[KnowledgeGraph, Model]) -> None:
+    kg, model = by_relation
+    # The third is left out, four remain. r0 beats r3 and ties with r4; nothing can be said of r1. r1 itself is last. r3
+    # is beaten by r0 and r4, and again nothing can be said of r1.
+    ranks = Predictor(model, kg).relation_ranks(kg.test)
+    assert ranks.optimistic.tolist() == [1, 4, 3]
+    assert ranks.pessimistic.tolist() == [3, 4, 4]
+    metrics = TrainedModel(kg, model).evaluate_relations()
+    assert metrics["mrr"] == pytest.approx((1 / 2 + 1 / 4 + 1 / 3.5) / 3)
+
+
+def test_answers_that_are_no_numbers_are_none(by_relation: tuple[KnowledgeGraph, Model]) -> None:
+    kg, model = by_relation
+    answers = Predictor(model, kg).answer(kg.test[:1], "relation", 5)
+    assert answers.ids.tolist() == [[2, 0, 4, -1, -1]]
+    trained = TrainedModel(kg, model, (None, Calibration([0.0], [0.5], 1)))  # shares among what is no number are none
+    assert [answer.probability for answer in trained.predict_relations("a", "b")] == [None] * 3
+    model.relations.data.fill_(math.nan)
+    assert Predictor(model, kg).answer(kg.test[:1], "tail", 2).ids.tolist() == [[-1, -1]]

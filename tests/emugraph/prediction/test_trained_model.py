@@ -9,6 +9,7 @@ import torch
 import emugraph
 from emugraph import InputError, KnowledgeGraph
 from emugraph.models import ComplEx, DistMult, Model
+from emugraph.prediction.calibration import Calibration
 from emugraph.prediction.queries import NewTriple, Prediction
 from emugraph.prediction.trained_model import TrainedModel
 
@@ -84,6 +85,26 @@ def test_probabilities_and_where_there_are_none(grid: KnowledgeGraph, model_for:
     assert {a.probability for a in trained.predict_tails("0,0", "right")} == {None}
     assert trained.predict_triples("right", 3)[0].tail_probability is None
     with pytest.raises(InputError, match="no validation triples"):
+        trained.reliability()
+
+
+def test_scores_beyond_all_numbers_have_no_probabilities(grid: KnowledgeGraph, model_for: Models) -> None:
+    model = model_for(grid, DistMult)
+    model.entities.data.fill_(1e30)
+    model.relations.data.fill_(1.0)
+    trained = TrainedModel(grid, model)
+    assert trained.calibrations == (None, None)
+    assert {a.probability for a in trained.predict_tails("0,0", "right")} == {None}
+    assert {a.probability for a in trained.predict_relations("0,0", "1,0")} == {None}
+    with pytest.raises(InputError, match=r"^grid has no validation triples to fit probabilities on[^.]*$"):
+        trained.reliability()
+
+
+def test_each_kind_of_answer_has_probabilities_by_itself(grid: KnowledgeGraph, model_for: Models) -> None:
+    trained = TrainedModel(grid, model_for(grid, DistMult), (None, Calibration([0.0], [0.25], 1)))
+    assert {a.probability for a in trained.predict_tails("0,0", "right")} == {None}
+    assert {a.probability for a in trained.predict_relations("0,0", "1,0")} == {0.25}
+    with pytest.raises(InputError, match="no validation triples to fit probabilities on"):
         trained.reliability()
 
 

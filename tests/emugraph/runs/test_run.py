@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
 import emugraph
 from emugraph import EmugraphError, InputError, KnowledgeGraph
+from emugraph.cli.main import app
+from emugraph.prediction.calibration import Calibration
 from emugraph.runs.callbacks import Callback
-from emugraph.runs.contents import read_graph, write_graph
+from emugraph.runs.contents import read_calibrations, read_graph, write_calibrations, write_graph
 from emugraph.runs.folder import RunFolder
 from emugraph.runs.run import Run
 from emugraph.training.trainer import Trainer
@@ -41,6 +44,53 @@ def test_what_a_folder_holds(run_folder: Path) -> None:
     environment = json.loads((run_folder / "environment.json").read_text(encoding="utf-8"))
     assert environment["versions"]["torch"] == torch.__version__
     assert environment["machine"]["device"] == "cpu"
+
+
+@pytest.fixture
+def far_off() -> KnowledgeGraph:
+    """Thirty entities; with embeddings of scale 10, validation answers have shares below e^-30 of their queries."""
+    generator = torch.Generator().manual_seed(0)
+    ends = torch.randint(0, 30, (92, 2), generator=generator).tolist()
+    triples = [(f"e{head}", "r", f"e{tail}") for head, tail in ends]
+    return KnowledgeGraph.from_triples(triples[:90], triples[90:], name="far-off")
+
+
+def test_a_run_ends_well_however_small_the_shares_of_its_answers(tmp_path: Path, far_off: KnowledgeGraph) -> None:
+    ended: list[Any] = []
+
+    class Look(Callback):
+        def on_end(self, run: Any) -> None:
+            ended.append(run)
+
+    options: dict[str, Any] = {"dim": 64, "steps": 2, "valid_every": 2, "batch_size": 32, "negatives": 8}
+    path = tmp_path / "run"
+    run = emugraph.train(far_off, "distmult", output=path, init_scale=10.0, callbacks=[Look()], **options)
+    assert ended == [run]
+    for opened in (run, emugraph.load(path)):
+        answers = opened.predict_tails("e0", "r", k=30) + opened.predict_heads("r", "e0", k=30)
+        assert all(0 <= answer.probability <= 1 for answer in answers)
+
+
+@pytest.mark.parametrize("fitted", [(None, Calibration([0.0], [0.25], 1)), (Calibration([0.0], [0.5], 1), None)])
+def test_probabilities_of_one_kind_are_kept(run_folder: Path, fitted: tuple[Any, Any]) -> None:
+    folder = RunFolder.open(run_folder)
+    with folder.lock():
+        write_calibrations(folder, fitted)
+    assert read_calibrations(RunFolder.open(run_folder)) == fitted
+    assert emugraph.load(run_folder).calibrations == fitted
+
+
+def test_a_run_without_probabilities_ends_well(
+    tmp_path: Path, grid: KnowledgeGraph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("emugraph.prediction.trained_model.fit", lambda *arguments: None)
+    run = emugraph.train(grid, output=tmp_path / "run", dim=4, steps=2, valid_every=2, negatives=4)
+    assert not (run.path / "calibration.json").exists()
+    done = CliRunner().invoke(app, ["predict", str(run.path), "--head", "0,0", "--relation", "right", "-k", "2"])
+    assert done.exit_code == 0, done.output
+    done = CliRunner().invoke(app, ["evaluate", str(run.path), "--by", "probability"])
+    assert done.exit_code != 0
+    assert "no validation triples to fit probabilities on" in done.output
 
 
 def test_any_label_comes_back_unchanged(tmp_path: Path) -> None:

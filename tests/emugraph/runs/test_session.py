@@ -13,9 +13,11 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file
+from typer.testing import CliRunner
 
 import emugraph
 from emugraph import Checkpoints, EmugraphError, InputError, Interrupted, KnowledgeGraph
+from emugraph.cli.main import app
 from emugraph.models import MODELS
 from emugraph.runs.callbacks import Callback
 from emugraph.runs.contents import read_checkpoint, write_checkpoint
@@ -321,6 +323,40 @@ def test_a_full_disk_ends_the_run_with_the_last_checkpoint_intact(
     assert weights(emugraph.resume(tmp_path / "run").path) == weights(whole.path)
 
 
+def from_a_gpu(kg: KnowledgeGraph, path: Path) -> RunFolder:
+    """A run that was cut off, with a checkpoint as a CUDA device writes it: seed and offset of the generator."""
+    folder = cut_run(kg, path)
+    state = last_checkpoint(folder.path) | {"seconds": 1.0}
+    assert state["trainer.device_generator"].numel() == 5056
+    state["trainer.device_generator"] = torch.tensor([0] * 8 + [12] + [0] * 7, dtype=torch.uint8)
+    write_checkpoint(folder, state["trainer.step_count"], state, keep=2)
+    return folder
+
+
+def test_a_checkpoint_from_a_gpu_goes_on_with_random_numbers_of_its_own(grid: KnowledgeGraph, tmp_path: Path) -> None:
+    folders = [from_a_gpu(grid, tmp_path / name) for name in ("one", "other")]
+    for folder in folders:
+        with pytest.warns(UserWarning, match=r"of a CUDA device, and this is cpu: .* no longer bit for bit"):
+            run = emugraph.resume(folder.path)
+        assert run.metrics["steps"] == SMALL["steps"]
+    one, other = (last_checkpoint(folder.path) for folder in folders)
+    assert same(one, other)  # the numbers come from the seed and the step
+    whole = last_checkpoint(emugraph.train(grid, output=tmp_path / "whole", **SMALL).path)
+    assert not torch.equal(whole["trainer.model.entities"], one["trainer.model.entities"])
+    run = emugraph.resume(folders[0].path, steps=SMALL["steps"] + 5)  # from here on it is the CPU's own: no warning
+    assert run.metrics["steps"] == SMALL["steps"] + 5
+
+
+@pytest.mark.filterwarnings("default")
+def test_the_command_says_where_random_numbers_begin_anew(grid: KnowledgeGraph, tmp_path: Path) -> None:
+    folder = from_a_gpu(grid, tmp_path / "run")
+    done = CliRunner().invoke(app, ["resume", str(folder.path)])
+    assert done.exit_code == 0, done.output
+    said = [line for line in done.stderr.splitlines() if "no longer bit for bit" in line]
+    assert len(said) == 1
+    assert said[0].startswith("the checkpoint's random numbers are those of a CUDA device, and this is cpu")
+
+
 @pytest.mark.parametrize(
     ("name", "value", "words"),
     [
@@ -330,6 +366,9 @@ def test_a_full_disk_ends_the_run_with_the_last_checkpoint_intact(
         ("trainer.optimizer.0.exp_avg", torch.zeros(60, 7), r"the optimizer's exp_avg is \(60, 7\)"),
         ("trainer.batches.tail.pending", torch.tensor([84]), r"the batches to come has ids outside 0\.\.83"),
         ("trainer.generator", torch.zeros(3, dtype=torch.uint8), "does not fit its run"),
+        ("trainer.device_generator", torch.zeros(17, dtype=torch.uint8), "does not fit its run"),
+        ("trainer.device_generator", torch.zeros(16), "does not fit its run"),
+        ("trainer.device_generator", 3, "does not fit its run"),
         ("trainer.step_count", -1, "step_count is -1"),
         ("trainer.step_count", "many", "step_count is 'many'"),
         ("graph", "none", "does not fit its run"),

@@ -18,7 +18,7 @@ from emugraph.runs.callbacks import Callback
 from emugraph.sampling import SAMPLERS, SidesByRelation
 from emugraph.training.build import build_sampler
 from emugraph.training.presets import PLAIN
-from emugraph.training.trainer import Trainer, distinct
+from emugraph.training.trainer import Trainer, distinct, restore_generator
 from emugraph.types import SIDES
 
 SMALL: dict[str, Any] = {
@@ -426,3 +426,43 @@ def test_the_learning_rate_is_never_negative(changes: dict[str, Any], grid: Know
     for _ in range(5):
         trainer.step()
     assert trainer.optimizer.param_groups[0]["lr"] == trainer.learning_rate_of(4)
+
+
+class Generator:
+    """Stands for a generator of a device that need not be here."""
+
+    def __init__(self, device: str, size: int) -> None:
+        self.device = torch.device(device)
+        self.size = size
+        self.seeds: list[int] = []
+        self.state: torch.Tensor | None = None
+
+    def manual_seed(self, seed: int) -> None:
+        self.seeds.append(seed)
+
+    def set_state(self, state: torch.Tensor) -> None:
+        if state.numel() != self.size:
+            raise RuntimeError("RNG state is wrong size")
+        self.state = state
+
+
+def state_of(size: int) -> torch.Tensor:
+    return torch.arange(size).to(torch.uint8)
+
+
+@pytest.mark.parametrize(("device", "size", "other"), [("cuda", 16, 5056), ("cuda:1", 16, 5056), ("cpu", 5056, 16)])
+def test_random_numbers_of_another_device_begin_anew(device: str, size: int, other: int) -> None:
+    generator: Any = Generator(device, size)
+    restore_generator(generator, state_of(size), seed=3, step=7)
+    assert torch.equal(generator.state, state_of(size))
+    assert generator.seeds == []
+    for seed, step in ((3, 7), (3, 7), (3, 8), (4, 7)):
+        with pytest.warns(UserWarning, match=f"this is {device}.*seed {seed} and step {step}"):
+            restore_generator(generator, state_of(other), seed=seed, step=step)
+    first, second, *others = generator.seeds
+    assert first == second
+    assert len({first, *others}) == 3
+    assert 3 not in generator.seeds  # it would bring the numbers of the run's beginning
+    for unknown in (state_of(17), state_of(0), state_of(other).float()):
+        with pytest.raises(RuntimeError, match="wrong size"):
+            restore_generator(generator, unknown, seed=3, step=7)

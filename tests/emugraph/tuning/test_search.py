@@ -7,6 +7,7 @@ from typing import Any
 
 import optuna
 import pytest
+import torch
 
 import emugraph
 from emugraph import InputError, KnowledgeGraph, Settings
@@ -50,6 +51,15 @@ def test_values_stay_in_their_ranges_and_the_first_are_the_usual_ones(grid: Know
     first = actual.study.trials[0].params
     for name in ("learning_rate", "mutation_rate", "beta", "alpha", "batch_size", "negatives", "reciprocal"):
         assert first[name] == getattr(usual, name)
+
+
+def test_shares_that_are_all_tiny_end_no_study() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ends = torch.randint(0, 30, (92, 2), generator=generator).tolist()
+    triples = [(f"e{head}", "r", f"e{tail}") for head, tail in ends]
+    kg = KnowledgeGraph.from_triples(triples[:90], triples[90:])
+    actual = tune(kg, "distmult", trials=2, **{**SMALL, "dim": 64, "init_scale": 10.0})
+    assert actual.measured["trials"] == 2
 
 
 def test_the_same_seed_searches_the_same(grid: KnowledgeGraph) -> None:
