@@ -135,6 +135,15 @@ def assert_identical(run: Run, other: Run) -> None:
     assert torch.equal(run.optimizer.state[run.table]["step"], other.optimizer.state[other.table]["step"])
 
 
+def summable(*shape: int, generator: torch.Generator) -> Tensor:
+    """Random numbers, normal up to a multiple of 2^-10, which float32 adds up without rounding in whatever order.
+
+    Gradients of one row that nearly cancel leave a sum that is wrong in all its digits where float32 rounds it, and the
+    step divides by its size: what is far off then is any sum in float32 (PyTorch's own Adagrad there too), not a step.
+    """
+    return (2**10 * torch.randn(*shape, generator=generator)).round() / 2**10
+
+
 @st.composite
 def histories(draw: st.DrawFn) -> tuple[Tensor, list[Step]]:
     rows, width = draw(st.integers(1, 12)), draw(st.integers(1, 40))
@@ -143,10 +152,10 @@ def histories(draw: st.DrawFn) -> tuple[Tensor, list[Step]]:
     for _ in range(draw(st.integers(1, 20))):
         shape = draw(st.sampled_from([(0,), (1,), (2,), (9,), (2, 3), (1, 2, 2)]))
         ids = torch.randint(draw(st.integers(0, rows - 1)), rows, shape, generator=generator)
-        scale = draw(st.sampled_from([0.0, 1e-9, 1e-4, 1.0, 1e3]))
+        scale = draw(st.sampled_from([0.0, 2.0**-30, 2.0**-13, 1.0, 2.0**10]))
         rate = draw(st.sampled_from([0.0, 1e-4, 1e-2, 0.3]))
         kind = draw(st.sampled_from(["sparse"] * 6 + ["dense", "none"]))
-        steps.append(Step(rate, ids, scale * torch.randn(*shape, width, generator=generator), kind))
+        steps.append(Step(rate, ids, scale * summable(*shape, width, generator=generator), kind))
     return start(rows, width), steps
 
 
