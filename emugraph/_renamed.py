@@ -73,14 +73,17 @@ MODULES = {
 }
 """Old modules and new ones, both without ``emugraph.``."""
 
+PACKAGES = {
+    "embeddings": "embeddings.table",
+    "evaluation": "evaluation.ranking",
+    "prediction": "prediction.top_k",
+    "runs": "runs.run",
+    "training": "training.trainer",
+    "tuning": "tuning.search",
+}
+"""Packages that have the name of an old module, and where most of it is now."""
+
 NAMES: dict[str, dict[str, str]] = {
-    "embeddings": {"PARTS": "embeddings.table"},
-    "evaluation": {
-        "HITS": "evaluation.ranking",
-        "SCORE_BYTES": "evaluation.ranking",
-        "check_model": "evaluation.ranking",
-        "score_blocks": "evaluation.ranking",
-    },
     "graph": {"load_dataset": "datasets.loading"},
     "known": {"KnownAnswers": "data.answer_index:AnswerIndex"},
     "lookup": {"Lookup": "data.label_index:LabelIndex"},
@@ -101,12 +104,7 @@ NAMES: dict[str, dict[str, str]] = {
     "sampling.every": {"EveryEntity": "sampling.one_vs_all:OneVsAll"},
     "sampling.known": {"KnownTriples": "sampling.filtering:TripleFilter"},
     "session": {"Callback": "runs.callbacks"},
-    "training": {
-        "Trainer": "training.trainer",
-        "build_optimizer": "training.build",
-        "resolve_settings": "training.resolve",
-    },
-    "tuning": {"Range": "tuning.search", "Tuned": "tuning.search"},
+    "training": {"build_optimizer": "training.build", "resolve_settings": "training.resolve"},
 }
 """What an old module, or a package that has its name, had and has no more: the module where it is now, and its new name
 after a colon where that is another one."""
@@ -114,11 +112,11 @@ after a colon where that is another one."""
 
 def _find(old: str, name: str) -> Any:
     """What ``name`` was in the module ``old``, after a warning that says where it is now."""
-    place = NAMES.get(old, {}).get(name, MODULES.get(old))
-    if place is None or name.startswith("__"):
-        raise AttributeError(f"module 'emugraph.{old}' has no attribute {name!r}")
+    place = NAMES.get(old, {}).get(name) or MODULES.get(old) or PACKAGES.get(old, "")
     module, _, new = place.partition(":")
     new = new or name
+    if not module or name.startswith("_") or not hasattr(importlib.import_module(f"emugraph.{module}"), new):
+        raise AttributeError(f"module 'emugraph.{old}' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"emugraph.{module}"), new)
     warn(f"emugraph.{old}.{name}", f"emugraph.{module}.{new}", level=2)
     return value

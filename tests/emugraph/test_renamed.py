@@ -36,6 +36,23 @@ def test_a_name_that_went_elsewhere_is_found(old: str, name: str) -> None:
         assert getattr(module, name) is not None
 
 
+@pytest.mark.parametrize(
+    ("package", "names"),
+    {
+        "runs": "Run train load resume default_folder check_new",
+        "training": "Trainer distinct build_optimizer resolve_settings",
+        "evaluation": "HITS SCORE_BYTES check_model score_blocks Ranks Evaluator evaluate summarize",
+        "prediction": "Part COLUMN LookUp Answers Block Predictor check_splits",
+        "embeddings": "INVERSE PARTS Table tables_of start_from attach",
+        "tuning": "HEARTBEAT Range RANGES Tuned tune",
+    }.items(),
+)
+@pytest.mark.filterwarnings("ignore:emugraph:DeprecationWarning")
+def test_a_package_with_the_name_of_an_old_module_has_all_that_it_had(package: str, names: str) -> None:
+    module = importlib.import_module(f"emugraph.{package}")
+    assert [name for name in names.split() if not hasattr(module, name)] == []
+
+
 def test_the_warning_points_to_who_uses_the_name() -> None:
     with pytest.warns(DeprecationWarning, match="is now") as caught:
         from emugraph.graph import KnowledgeGraph  # type: ignore[import-not-found]
