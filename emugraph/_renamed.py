@@ -14,6 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
+from importlib.util import find_spec
 from types import ModuleType
 from typing import Any, ParamSpec, TypeVar
 
@@ -103,6 +104,7 @@ NAMES: dict[str, dict[str, str]] = {
     },
     "sampling.every": {"EveryEntity": "sampling.one_vs_all:OneVsAll"},
     "sampling.known": {"KnownTriples": "sampling.filtering:TripleFilter"},
+    "saving": {"fingerprint": "data.fingerprint"},
     "session": {"Callback": "runs.callbacks"},
     "training": {"build_optimizer": "training.build", "resolve_settings": "training.resolve"},
 }
@@ -115,7 +117,9 @@ def _find(old: str, name: str) -> Any:
     place = NAMES.get(old, {}).get(name) or MODULES.get(old) or PACKAGES.get(old, "")
     module, _, new = place.partition(":")
     new = new or name
-    if not module or name.startswith("_") or not hasattr(importlib.import_module(f"emugraph.{module}"), new):
+    # A submodule that is about to be imported is no old name.
+    foreign = name.startswith("_") or (old in PACKAGES and find_spec(f"emugraph.{old}.{name}") is not None)
+    if not module or foreign or not hasattr(importlib.import_module(f"emugraph.{module}"), new):
         raise AttributeError(f"module 'emugraph.{old}' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"emugraph.{module}"), new)
     warn(f"emugraph.{old}.{name}", f"emugraph.{module}.{new}", level=2)

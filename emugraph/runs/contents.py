@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -290,16 +289,3 @@ def read_checkpoint(folder: RunFolder) -> tuple[str, State] | None:
     except EmugraphError as error:
         before = f"step {checkpoints[1][0]:,}" if len(checkpoints) > 1 else "its beginning"
         raise EmugraphError(f"{error}. Delete it to go on from {before}") from error
-
-
-def fingerprint(kg: KnowledgeGraph) -> dict[str, Any]:
-    """What a graph is known by: its counts, and a sum over its labels and triples."""
-    digest = hashlib.sha256()
-    for labels in (kg.entities, kg.relations):
-        for label in labels:
-            digest.update(b"%d:" % len(label) + label.encode())
-    for split in SPLITS:
-        for piece in kg.pieces(split):
-            digest.update(piece.numpy().data)
-    counts = {"entities": kg.num_entities, "relations": kg.num_relations}
-    return counts | {split: kg.count(split) for split in SPLITS} | {"sha256": digest.hexdigest()}

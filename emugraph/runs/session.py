@@ -13,13 +13,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from emugraph.data.fingerprint import fingerprint
 from emugraph.errors import DivergedError, EmugraphError
 from emugraph.evaluation.ranking import Evaluator
 from emugraph.io.state_dict import State, part_of, same_shape, taken_over, under
 from emugraph.runs.callbacks import Callback
 from emugraph.runs.contents import (
     Checkpoints,
-    fingerprint,
     read_weights,
     write_checkpoint,
     write_metrics,

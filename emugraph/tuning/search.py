@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from emugraph.data.fingerprint import fingerprint
 from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import EmugraphError, InputError
 from emugraph.io import toml
 from emugraph.io.atomic import write_text
 from emugraph.models import model_class
 from emugraph.runs.callbacks import Callback
-from emugraph.runs.contents import Checkpoints, fingerprint
+from emugraph.runs.contents import Checkpoints
 from emugraph.runs.run import train
 from emugraph.training.resolve import resolve_settings
 from emugraph.training.settings import Settings

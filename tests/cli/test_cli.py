@@ -53,6 +53,14 @@ def test_tables_for_people(folder: Path, tmp_path: Path, emugraph: Command) -> N
     assert "pessimistic ties" in shown.stdout
 
 
+def test_a_folder_of_a_data_sets_name_is_trained_by_the_defaults(folder: Path, emugraph: Command) -> None:
+    other = folder.rename(folder.with_name("wn18rr"))
+    done = emugraph("train", other, "-o", "run", "--json", *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["dataset"] == "wn18rr"
+    assert "settings: defaults with changes" in done.stderr
+
+
 def test_one_file_is_split_with_a_seed(folder: Path, tmp_path: Path, emugraph: Command) -> None:
     done = emugraph("train", folder / "train.txt", "--split", "0.8,0.1,0.1", "-o", "run", "--json", *SMALL)
     assert done.returncode == 0, done.stderr

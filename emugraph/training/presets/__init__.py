@@ -2,7 +2,8 @@
 
 The methods are "emu" and "plain" (cross entropy alone). The table ``[transe.emu]`` serves every dimension that has none
 of its own; ``[transe.emu-200]`` is for d = 200, ``[transe.emu-khop]`` for the sampler "khop". A table's
-``measured`` part holds what its settings reached: test metrics, seeds, seconds and machine.
+``measured`` part holds what its settings reached: test metrics, seeds, seconds and machine. ``graph``, above the
+tables, is the data set's fingerprint: a preset is for the graph with these labels and triples, whatever it is called.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ import re
 from importlib import resources
 from typing import Any, Literal
 
+from emugraph.data.fingerprint import counts_of, fingerprint
+from emugraph.data.graph import KnowledgeGraph
 from emugraph.io import toml
 
 Method = Literal["emu", "plain"]
@@ -34,9 +37,27 @@ def find_preset(
     return None if table is None else {name: value for name, value in table.items() if name != "measured"}
 
 
+def dataset_of(kg: KnowledgeGraph) -> str | None:
+    """The data set with presets whose labels and triples a graph has, in their order; None where there is none.
+
+    The sum over all of them is made only where the counts are those of such a data set.
+    """
+    counts = counts_of(kg)
+    for file in resources.files(__name__).iterdir():
+        if file.name.endswith(".toml"):
+            name = file.name.removesuffix(".toml")
+            graph = _read(name).get("graph", {})
+            if counts.items() <= graph.items() and fingerprint(kg) == graph:
+                return name
+    return None
+
+
 def read_presets(dataset: str) -> dict[str, dict[str, dict[str, Any]]]:
     """All tables of a data set's preset file, by model and method; empty where there is no file."""
-    name = dataset.lower()
+    return {model: tables for model, tables in _read(dataset.lower()).items() if model != "graph"}
+
+
+def _read(name: str) -> dict[str, Any]:
     if not re.fullmatch(r"[a-z0-9][a-z0-9_-]{0,99}", name):
         return {}
     file = resources.files(__name__) / f"{name}.toml"

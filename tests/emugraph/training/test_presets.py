@@ -1,16 +1,28 @@
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
+
 import pytest
 
-from emugraph import KnowledgeGraph, Settings
+from emugraph import KnowledgeGraph, Settings, datasets, load_dataset
 from emugraph.models import MODELS
-from emugraph.training.presets import find_preset, read_presets
+from emugraph.runs.contents import read_graph, write_graph
+from emugraph.runs.folder import RunFolder
+from emugraph.training.presets import dataset_of, find_preset, read_presets
 from emugraph.training.resolve import resolve_settings
 
 DATASETS = ("wn18rr", "fb15k-237")
 PAPERS = ("transe", "distmult", "complex", "rotate")
 
 
+@pytest.fixture
+def by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has presets go by a graph's name, so that one triple stands for a data set."""
+    monkeypatch.setattr("emugraph.training.resolve.dataset_of", lambda kg: kg.name)
+
+
+@pytest.mark.usefixtures("by_name")
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_presets_are_settings_with_what_they_reached(dataset: str) -> None:
     presets = read_presets(dataset)
@@ -40,6 +52,48 @@ def named(name: str) -> KnowledgeGraph:
     return KnowledgeGraph.from_triples([("a", "r", "b")], name=name)
 
 
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_each_file_has_its_data_sets_fingerprint(dataset: str) -> None:
+    if datasets.where(dataset) is None:
+        pytest.skip(f"{dataset} is not on this machine")
+    assert dataset_of(load_dataset(dataset)) == dataset
+
+
+def test_another_graph_of_the_name_has_no_preset(tmp_path: Path) -> None:
+    folder = tmp_path / "wn18rr"
+    folder.mkdir()
+    for split in ("train", "valid", "test"):
+        (folder / f"{split}.txt").write_text("a\tr\tb\n", encoding="utf-8")
+    kg = load_dataset(folder)
+    assert kg.name == "wn18rr"
+    assert resolve_settings(kg, "transe", {}) == (Settings(model="transe"), False)
+
+
+def test_only_a_graph_of_the_same_counts_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("emugraph.training.presets.fingerprint", lambda kg: pytest.fail("read whole"))
+    assert dataset_of(named("wn18rr")) is None
+
+
+def test_a_graph_of_the_same_counts_has_no_preset() -> None:
+    kg = load_dataset("wn18rr")
+    other = KnowledgeGraph(kg.entities, kg.relations, kg.train.flip(0), kg.valid, kg.test, name="wn18rr")
+    assert not resolve_settings(other, "transe", {})[1]
+
+
+def test_the_data_set_has_its_preset_wherever_it_comes_from(tmp_path: Path) -> None:
+    kg = load_dataset("wn18rr")
+    kg.to_files(tmp_path / "copy")
+    with RunFolder.create(tmp_path / "run") as folder:
+        write_graph(folder, kg)
+    copies = load_dataset(tmp_path / "copy"), pickle.loads(pickle.dumps(kg)), read_graph(folder, "wn18rr")
+    expected, actual = resolve_settings(kg, "transe", {})
+    assert actual
+    assert expected != Settings(model="transe")
+    for copy in copies:
+        assert resolve_settings(copy, "transe", {}) == (expected, True)
+
+
+@pytest.mark.usefixtures("by_name")
 def test_changes_win_over_the_preset() -> None:
     preset, actual = resolve_settings(named("wn18rr"), "TransE", {})
     assert actual
@@ -47,6 +101,7 @@ def test_changes_win_over_the_preset() -> None:
     assert changed == preset.model_copy(update={"dim": 7})
 
 
+@pytest.mark.usefixtures("by_name")
 def test_a_dimension_may_have_a_preset_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     tables = {"transe": {"emu": {"dim": 100, "steps": 7}, "emu-200": {"dim": 200, "steps": 9, "measured": {}}}}
     monkeypatch.setattr("emugraph.training.presets.read_presets", lambda dataset: tables)
@@ -58,6 +113,7 @@ def test_a_dimension_may_have_a_preset_of_its_own(monkeypatch: pytest.MonkeyPatc
     assert find_preset("any", "transe", "plain", 200) is None
 
 
+@pytest.mark.usefixtures("by_name")
 def test_a_sampler_may_have_a_preset_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     shared = {"dim": 100, "learning_rate": 0.5, "batch_size": 5000, "negatives": 2000, "mask_group": 8}
     own = {"dim": 100, "learning_rate": 0.25, "sampler": "khop", "negatives": 9}
