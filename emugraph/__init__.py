@@ -11,6 +11,7 @@ Names are loaded when they are first used, so that ``import emugraph`` costs nex
 from __future__ import annotations
 
 import importlib
+import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from emugraph import _checkout, _renamed
@@ -52,6 +53,9 @@ __all__ = [
     "resume",
     "train",
 ]
+
+if importlib.util.find_spec("dgl") is None:
+    __all__.remove("dgl")  # asked for by name, it says so
 
 _HOME = {
     "Callback": "runs.callbacks",

@@ -19,13 +19,21 @@ from emugraph.errors import InputError, nearest
 
 
 def versions() -> dict[str, str]:
-    """Versions of emugraph, Python, torch and DGL."""
+    """Versions of emugraph, Python, torch and DGL, which may be "not installed"."""
     return {
         "emugraph": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "dgl": metadata.version("dgl"),  # asked without loading it, which takes a second and 40 MB
+        "dgl": _dgl_version(),
     }
+
+
+def _dgl_version() -> str:
+    """DGL's version, asked without loading it, which takes a second and 40 MB."""
+    try:
+        return metadata.version("dgl")
+    except metadata.PackageNotFoundError:
+        return "not installed"
 
 
 def machine(device: torch.device) -> dict[str, Any]:

@@ -2,19 +2,51 @@
 
 from __future__ import annotations
 
+import sys
+from importlib import metadata
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 import torch
 
 import emugraph
+from emugraph import _dgl, kernels
 
 torch.set_num_threads(1)  # the tensors of the tests are too small to share out
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _kernels() -> None:
+    """Compiled before the first test, and not within one that looks at what is said."""
+    kernels.prepare()
 
 
 @pytest.fixture(autouse=True)
 def _own_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMUGRAPH_CARDS", str(tmp_path_factory.mktemp("cards")))
+
+
+@pytest.fixture
+def dgl() -> ModuleType:
+    """DGL, for tests that need it: where it is not installed, they skip and say so."""
+    if not _dgl.installed():
+        pytest.skip("DGL is not installed")
+    return _dgl.load("a test needs it")
+
+
+@pytest.fixture
+def without_dgl(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation without DGL, whether it is there or not."""
+    monkeypatch.setitem(sys.modules, "dgl", None)
+    version = metadata.version
+
+    def version_of(name: str) -> str:
+        if name == "dgl":
+            raise metadata.PackageNotFoundError(name)
+        return version(name)
+
+    monkeypatch.setattr(metadata, "version", version_of)
 
 
 @pytest.fixture

@@ -29,6 +29,7 @@ def commands(mark: str) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in text.splitlines()]
 
 
+@pytest.mark.usefixtures("dgl")
 def test_the_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     """Every command of the walk, with fewer steps, and the classifier that uses what came of them."""
     monkeypatch.chdir(tmp_path)
@@ -51,6 +52,7 @@ def test_the_walk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytes
 
 
 @pytest.mark.filterwarnings("ignore:Dataloader CPU affinity")
+@pytest.mark.usefixtures("dgl")
 def test_the_dgl_example_learns(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

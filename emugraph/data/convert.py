@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from emugraph import _dgl
 from emugraph.data.answer_index import PIECE
 from emugraph.data.triple_files import LabelledSplits
 from emugraph.data.vocabulary import Vocabulary
@@ -95,7 +96,11 @@ def from_dgl(
     With one node type, entity i is node i. With several, the types' nodes follow each other in the order of
     ``graph.ntypes``, labelled "type:number". Two edge types of one name between different node types are
     labelled "source:name:target".
+
+    Raises:
+        EmugraphError: DGL is not installed.
     """
+    _dgl.load("from_dgl takes a DGL graph")
     counts = [graph.num_nodes(t) for t in graph.ntypes]
     offset = dict(zip(graph.ntypes, np.cumsum([0, *counts[:-1]]).tolist(), strict=True))
     if len(counts) == 1:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from emugraph import _dgl
 from emugraph.data import convert, triple_files
 from emugraph.data.answer_index import PIECE, among
 from emugraph.data.label_index import LabelIndex
@@ -218,9 +219,11 @@ class KnowledgeGraph:
 
         The edge types are the relations' labels. DGL sorts edge types by name, so that their order in
         ``graph.etypes`` need not be that of the relation ids; within a type, edges keep the order of the triples.
-        """
-        from emugraph._dgl import dgl
 
+        Raises:
+            EmugraphError: DGL is not installed.
+        """
+        dgl = _dgl.load("kg.graph is a DGL graph")
         order = torch.argsort(self.train[:, 1], stable=True)
         heads, relations, tails = self.train[order].unbind(dim=1)
         counts = torch.bincount(relations, minlength=self.num_relations).tolist()
@@ -232,9 +235,12 @@ class KnowledgeGraph:
 
     @cached_property
     def homogeneous(self) -> dgl.DGLGraph:
-        """The training triples as one DGL graph: edge i is training triple i, its relation in ``edata["relation"]``."""
-        from emugraph._dgl import dgl
+        """The training triples as one DGL graph: edge i is training triple i, its relation in ``edata["relation"]``.
 
+        Raises:
+            EmugraphError: DGL is not installed.
+        """
+        dgl = _dgl.load("kg.homogeneous is a DGL graph")
         heads, relations, tails = self.train.unbind(dim=1)
         graph = dgl.graph((heads, tails), num_nodes=self.num_entities)
         graph.edata["relation"] = relations

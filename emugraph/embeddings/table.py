@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emugraph import _dgl
 from emugraph.data.graph import ENTITY, KnowledgeGraph
 from emugraph.errors import InputError
 from emugraph.models import Model
@@ -122,8 +123,7 @@ def attach(
     ntype: str | None,
 ) -> dgl.DGLGraph:
     """Put embeddings (N, w) into a graph's node data; see :meth:`emugraph.TrainedModel.attach`."""
-    from emugraph._dgl import dgl
-
+    dgl = _dgl.load("attach changes a DGL graph")
     if ntype is None:
         ntype = ENTITY if ENTITY in graph.ntypes else graph.ntypes[0]
         if len(graph.ntypes) > 1 and ntype != ENTITY:

@@ -38,6 +38,7 @@ FLAGS = ("-std=c++17", "-O3", "-fPIC", "-fno-math-errno", "-fno-trapping-math")
 # Passes of GCC's that take a third of the time and win nothing on loops that are written out in vectors already.
 GCC_FLAGS = ("-fno-ipa-cp-clone", "-fno-split-loops", "-fno-unswitch-loops")
 TIMEOUT = 120.0  # seconds for one run of the compiler
+NOTICE = "compiling the kernels, once on this machine; it takes a few seconds, or a minute where the machine is busy"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,10 @@ _library: Library | None = None
 
 
 def library() -> Library:
-    """The library, loaded from the cache or compiled now; tried once in a process."""
+    """The library, loaded from the cache or compiled now; tried once in a process.
+
+    Before it compiles, and where it cannot, it logs a warning, which Python prints on standard error by default.
+    """
     global _library
     with _lock:
         if _library is None:
@@ -103,6 +107,7 @@ def _build_or_load() -> Library:
             handle = _load_kept(file)
             if handle is not None:
                 return _library_of(handle, f"{version}, {recipe.words}")
+    logger.warning(NOTICE)
     refusal = ""
     for key, recipe in recipes.items():
         start = time.perf_counter()

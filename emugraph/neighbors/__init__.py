@@ -11,7 +11,7 @@
 (:class:`emugraph.sampling.KHop`, :class:`emugraph.sampling.RandomWalk`).
 """
 
-from emugraph.neighbors.candidate_search import undirected
+from emugraph.neighbors.adjacency import undirected
 from emugraph.neighbors.neighborhood import Neighborhood
 from emugraph.neighbors.neighborhood_files import compute, neighborhood, stored_at
 from emugraph.neighbors.size_estimate import Estimate, estimate

@@ -10,6 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from emugraph import _dgl
+
 if TYPE_CHECKING:
     import dgl
 
@@ -94,9 +96,11 @@ class Neighborhood:
 
         In that direction ``dgl.sampling.sample_neighbors(graph, entities, k)`` draws candidates, as sources of edges.
         DGL keeps 8 bytes an edge at least, twice what is needed here.
-        """
-        from emugraph._dgl import dgl
 
+        Raises:
+            EmugraphError: DGL is not installed.
+        """
+        dgl = _dgl.load("Neighborhood.graph() is a DGL graph")
         if self.num_entities < 2**31 and len(self.candidates) < 2**31:
             starts, candidates = self.starts.int(), self.candidates
         else:

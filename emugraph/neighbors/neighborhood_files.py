@@ -15,8 +15,9 @@ from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import EmugraphError, InputError
 from emugraph.io.atomic import building, cache_root
 from emugraph.io.checksums import Sums
-from emugraph.neighbors.candidate_search import Block, find, undirected
+from emugraph.neighbors.candidate_search import Block, find
 from emugraph.neighbors.neighborhood import Neighborhood
+from emugraph.neighbors.random_walks import source
 from emugraph.neighbors.size_estimate import Estimate, beyond, check_reach, estimate
 from emugraph.system import format_bytes, usable_memory
 
@@ -37,7 +38,7 @@ def compute(kg: KnowledgeGraph, hops: int = 3, *, walks: int = 0, seed: int = 0)
         kg: the graph.
         hops: how far candidates may be, or how long walks are.
         walks: random walks from each entity; 0 for all entities within reach.
-        seed: the seed of the walks; DGL's own random numbers are seeded with it.
+        seed: the seed of the walks; where DGL is installed, its own random numbers are seeded with it.
 
     Raises:
         InputError: hops, walks or seed out of range.
@@ -45,7 +46,7 @@ def compute(kg: KnowledgeGraph, hops: int = 3, *, walks: int = 0, seed: int = 0)
     Ahrabian et al., "Structure Aware Negative Sampling in Knowledge Graphs", EMNLP 2020.
     """
     check_reach(hops, walks, seed)
-    blocks = list(find(undirected(kg), np.arange(kg.num_entities), hops, walks, seed))
+    blocks = list(find(kg, np.arange(kg.num_entities), hops, walks, seed))
     counts = np.concatenate([np.zeros(1, dtype=np.int64), *(counts for counts, _ in blocks)])
     candidates = np.concatenate([np.zeros(0, dtype=np.int32), *(part for _, part in blocks)])
     return Neighborhood(torch.from_numpy(counts.cumsum()), torch.from_numpy(candidates), hops, walks, seed)
@@ -89,7 +90,7 @@ def neighborhood(
         on_estimate(expected)
     expected.check(bound)
     with building(folder, lambda other: _read(other, kg.num_entities, hops, walks, seed) is not None) as unfinished:
-        blocks = find(undirected(kg), np.arange(kg.num_entities), hops, walks, seed)
+        blocks = find(kg, np.arange(kg.num_entities), hops, walks, seed)
         _write(unfinished, blocks, (hops, walks, seed), kg.num_entities, bound, advance)
     written = _read(folder, kg.num_entities, hops, walks, seed)
     assert written is not None
@@ -99,9 +100,12 @@ def neighborhood(
 def stored_at(kg: KnowledgeGraph, hops: int, *, walks: int = 0, seed: int = 0) -> Path:
     """The folder in the cache for a neighbourhood, whether it is there or not.
 
-    Its name is made from the training triples, the number of entities, hops, walks, seed and the format's version.
+    Its name is made from the training triples, the number of entities, hops, walks, seed, the format's version and what
+    draws the walks, where that is not DGL.
     """
-    made_from = [FORMAT, kg.num_entities, hops, walks, seed if walks else 0]
+    made_from: list[int | str] = [FORMAT, kg.num_entities, hops, walks, seed if walks else 0]
+    if walks and source() != "dgl":
+        made_from.append(source())
     digest = hashlib.sha256(json.dumps(made_from).encode())
     digest.update(kg.train.contiguous().numpy().data)
     return cache_root() / "neighbors" / digest.hexdigest()[:32]

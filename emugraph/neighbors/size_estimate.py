@@ -8,7 +8,7 @@ import numpy as np
 
 from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import InputError
-from emugraph.neighbors.candidate_search import block_size, find, undirected
+from emugraph.neighbors.candidate_search import block_size, find
 from emugraph.system import format_bytes
 
 SAMPLE = 256
@@ -69,7 +69,7 @@ def estimate(kg: KnowledgeGraph, hops: int = 3, *, walks: int = 0, seed: int = 0
     sample = np.arange(size)
     if size > SAMPLE:
         sample = np.sort(np.random.default_rng(seed).choice(size, SAMPLE, replace=False))
-    total = sum(int(counts.sum()) for counts, _ in find(undirected(kg), sample, hops, walks, seed))
+    total = sum(int(counts.sum()) for counts, _ in find(kg, sample, hops, walks, seed))
     candidates = round(total * size / max(1, len(sample)))
     disk = 4 * candidates + 8 * (size + 1)
     visited = walks * (hops + 1) if walks else candidates / max(1, size)

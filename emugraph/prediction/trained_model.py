@@ -311,6 +311,7 @@ class TrainedModel:
 
         Raises:
             InputError: the nodes are not as many as the graph's, an id is out of range, or there is no such type.
+            EmugraphError: DGL is not installed.
         """
         return attach(self.model.entities.detach(), self.kg, graph, nodes, field, ntype)
 

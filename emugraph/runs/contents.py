@@ -118,8 +118,8 @@ def environment_changes(folder: RunFolder, device: torch.device) -> list[str]:
     before = folder.read_json(ENVIRONMENT) if folder.has(ENVIRONMENT) else {}
     now = _environment(device)
     changes = []
-    for part, name in (("versions", "emugraph"), ("versions", "torch"), ("machine", "threads"), ("machine", "device"),
-                       ("machine", "processor"), ("machine", "matmul_precision")):  # fmt: skip
+    for part, name in (("versions", "emugraph"), ("versions", "torch"), ("versions", "dgl"), ("machine", "threads"),
+                       ("machine", "device"), ("machine", "processor"), ("machine", "matmul_precision")):  # fmt: skip
         old = before.get(part, {}).get(name)
         if old is not None and old != now[part][name]:
             changes.append(f"{name} was {old}, is {now[part][name]}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import torch
 from torch import Tensor
 
-from emugraph import static_shapes
+from emugraph import _dgl, static_shapes
 from emugraph.data.graph import KnowledgeGraph
 from emugraph.data.statistics import answers_per_query
 from emugraph.errors import InputError
@@ -218,7 +218,12 @@ class NegativeSampler(ABC):
 
         Returns:
             sources and destinations of B x K pairs, K in turn for each edge; or a mapping from edge types to such.
+
+        Raises:
+            InputError: the graph's nodes are not the entities, or its edges' relations are needed and not given.
+            EmugraphError: DGL is not installed.
         """
+        _dgl.load("a sampler takes edges of a DGL graph")
         if isinstance(eids, Mapping):
             return {graph.to_canonical_etype(t): self._pairs(graph, ids, t) for t, ids in eids.items() if len(ids)}
         if len(graph.canonical_etypes) > 1:

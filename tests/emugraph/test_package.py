@@ -25,6 +25,7 @@ def python(code: str, home: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+@pytest.mark.usefixtures("dgl")
 def test_import_and_dgl_are_silent_and_leave_the_home_folder_alone(tmp_path: Path) -> None:
     done = python(
         "import emugraph, emugraph._dgl; emugraph.KnowledgeGraph.from_triples([('a', 'r', 'b')]).graph", tmp_path

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import networkx
 import pandas
@@ -8,7 +9,6 @@ import pytest
 import torch
 
 from emugraph import InputError, KnowledgeGraph, Vocabulary, load_dataset
-from emugraph._dgl import dgl
 
 
 def test_ids_follow_first_appearance(family: KnowledgeGraph) -> None:
@@ -33,7 +33,7 @@ def test_summary_counts_what_is_unusual() -> None:
     }  # fmt: skip
 
 
-def test_heterograph_has_one_edge_type_a_relation(family: KnowledgeGraph) -> None:
+def test_heterograph_has_one_edge_type_a_relation(dgl: ModuleType, family: KnowledgeGraph) -> None:
     graph = family.graph
     assert isinstance(graph, dgl.DGLGraph)
     assert graph.ntypes == ["entity"]
@@ -45,7 +45,7 @@ def test_heterograph_has_one_edge_type_a_relation(family: KnowledgeGraph) -> Non
     assert list(zip(heads.tolist(), tails.tolist(), strict=True)) == [(1, 2), (2, 1)]
 
 
-def test_homogeneous_keeps_the_order_of_the_triples(family: KnowledgeGraph) -> None:
+def test_homogeneous_keeps_the_order_of_the_triples(dgl: ModuleType, family: KnowledgeGraph) -> None:
     graph = family.homogeneous
     heads, tails = graph.edges(order="eid")
     assert torch.stack([heads, graph.edata["relation"], tails], dim=1).tolist() == family.train.tolist()
@@ -62,14 +62,14 @@ def test_pieces_make_a_split(family: KnowledgeGraph, monkeypatch: pytest.MonkeyP
         family.pieces("dev")
 
 
-def test_to_dgl_and_back(family: KnowledgeGraph) -> None:
+def test_to_dgl_and_back(dgl: ModuleType, family: KnowledgeGraph) -> None:
     back = KnowledgeGraph.from_dgl(family.graph, family.valid, family.test)
     assert back.train.tolist() == family.train.tolist()  # its relations happen to be in alphabetical order
     assert back.relations == family.relations
     assert back.num_entities == 5
 
 
-def test_from_dgl_with_several_node_types() -> None:
+def test_from_dgl_with_several_node_types(dgl: ModuleType) -> None:
     graph = dgl.heterograph(
         {("user", "likes", "film"): ([0, 1], [0, 2]), ("film", "sequel", "film"): ([1], [2])},
         num_nodes_dict={"user": 2, "film": 3},
@@ -144,7 +144,7 @@ def test_entity_by_label_or_unambiguous_name() -> None:
         kg.entity_id("cow")
 
 
-def test_thousands_of_relations_are_quick_enough_to_build() -> None:
+def test_thousands_of_relations_are_quick_enough_to_build(dgl: ModuleType) -> None:
     triples = torch.stack([torch.arange(6000) % 7, torch.arange(6000) % 3000, torch.arange(6000) % 5], dim=1)
     kg = KnowledgeGraph(Vocabulary(map(str, range(7))), Vocabulary(f"r{i}" for i in range(3000)), triples)
     assert len(kg.graph.etypes) == 3000

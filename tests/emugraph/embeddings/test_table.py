@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
 
 import networkx
 import pytest
 import torch
 
 import emugraph
-from emugraph import InputError, KnowledgeGraph, dgl
+from emugraph import InputError, KnowledgeGraph
 from emugraph.embeddings.table import Table, start_from, tables_of
 from emugraph.models import ComplEx, DistMult, RotatE, TransE
 from emugraph.prediction.trained_model import TrainedModel
@@ -47,7 +48,7 @@ def test_labels_that_do_not_fit(labels: list[str]) -> None:
 # -------------------------------------------------------------------- DGL graphs
 
 
-def test_the_graphs_of_the_knowledge_graph(trained: TrainedModel) -> None:
+def test_the_graphs_of_the_knowledge_graph(dgl: ModuleType, trained: TrainedModel) -> None:
     for graph in (trained.kg.graph, trained.kg.homogeneous):
         assert trained.attach(graph) is graph
         assert torch.equal(graph.ndata["embedding"], trained.model.entities)
@@ -55,13 +56,13 @@ def test_the_graphs_of_the_knowledge_graph(trained: TrainedModel) -> None:
         assert not graph.ndata["embedding"].requires_grad
 
 
-def test_a_subgraph_of_dgl_says_whose_its_nodes_are(trained: TrainedModel) -> None:
+def test_a_subgraph_of_dgl_says_whose_its_nodes_are(dgl: ModuleType, trained: TrainedModel) -> None:
     part = dgl.node_subgraph(trained.kg.homogeneous, [3, 1])
     trained.attach(part, field="x")
     assert torch.equal(part.ndata["x"], trained.model.entities[[3, 1]])
 
 
-def test_a_graph_with_other_nodes_in_another_order(trained: TrainedModel) -> None:
+def test_a_graph_with_other_nodes_in_another_order(dgl: ModuleType, trained: TrainedModel) -> None:
     graph = dgl.graph(([0, 1], [2, 3]))
     trained.attach(graph, ["eve", "stranger", None, "ann"])
     assert torch.equal(graph.ndata["embedding"][[0, 3]], trained.model.entities[[4, 0]])
@@ -71,7 +72,7 @@ def test_a_graph_with_other_nodes_in_another_order(trained: TrainedModel) -> Non
     assert torch.equal(graph.ndata["embedding"][2], trained.model.entities[2])
 
 
-def test_a_heterograph_with_other_types(trained: TrainedModel) -> None:
+def test_a_heterograph_with_other_types(dgl: ModuleType, trained: TrainedModel) -> None:
     edges = {("person", "owns", "dog"): ([0, 1], [0, 0]), ("person", "knows", "person"): ([0], [1])}
     graph = dgl.heterograph(edges)
     trained.attach(graph, ["bob", "cat"], ntype="person")
@@ -83,13 +84,13 @@ def test_a_heterograph_with_other_types(trained: TrainedModel) -> None:
         trained.attach(graph, ["bob", "cat"], ntype="cat")
 
 
-def test_a_networkx_graph_by_way_of_dgl(trained: TrainedModel) -> None:
+def test_a_networkx_graph_by_way_of_dgl(dgl: ModuleType, trained: TrainedModel) -> None:
     graph = networkx.DiGraph([("dan", "eve"), ("eve", "ann")])
     trained.attach(converted := dgl.from_networkx(graph), list(graph.nodes))
     assert torch.equal(converted.ndata["embedding"], trained.model.entities[[3, 4, 0]])
 
 
-def test_nodes_that_do_not_fit(trained: TrainedModel) -> None:
+def test_nodes_that_do_not_fit(dgl: ModuleType, trained: TrainedModel) -> None:
     graph = dgl.graph(([0], [1]))
     with pytest.raises(InputError, match="2 nodes and family 5 entities; say which is which with nodes"):
         trained.attach(graph)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from emugraph import kernels
+from emugraph import KnowledgeGraph, kernels
 from emugraph.kernels import build
 
 needs_compiler = pytest.mark.skipif(not any(map(shutil.which, ("c++", "g++", "clang++"))), reason="no C++ compiler")
@@ -62,6 +62,26 @@ def test_compiled_once_kept_and_rebuilt_when_damaged(cache: Path, monkeypatch: p
         assert library.handle is not None
         assert library.seconds is not None
         assert [kept.read_bytes() for kept in cache.iterdir()] == [content]
+
+
+@needs_compiler
+def test_said_once_before_it_is_compiled_and_never_again(
+    cache: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    said: list[list[str]] = []
+
+    def refuses_the_first_time(*arguments: object) -> Path:
+        said.append([record.getMessage() for record in caplog.records])
+        if len(said) == 1:
+            raise build.BuildError("not this way")
+        return compile_(*arguments)  # type: ignore[arg-type]
+
+    compile_ = build._compile
+    monkeypatch.setattr(build, "_compile", refuses_the_first_time)
+    assert build.library().handle is not None
+    assert said == [[build.NOTICE], [build.NOTICE]]
+    assert again(monkeypatch).handle is not None
+    assert [record.getMessage() for record in caplog.records] == [build.NOTICE]
 
 
 def write(file: Path, content: bytes) -> Path:
@@ -162,7 +182,10 @@ def test_two_processes_at_once(tmp_path: Path) -> None:
     for process in both:
         output, complaints = process.communicate(timeout=100)
         assert output.startswith("-24.0 compiled ("), complaints
-        assert complaints == ""
+        assert complaints in (f"{build.NOTICE}\n", "")  # the second may find what the first has made
+    later = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=100)
+    assert later.stdout.startswith("-24.0 compiled (")
+    assert later.stderr == ""
     assert [file.suffix for file in (tmp_path / "kernels").iterdir()] in ([".so"], [".so"] * 2)
 
 
@@ -173,3 +196,15 @@ def test_no_compiler_in_a_process_of_its_own(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SCORE], env=environment, capture_output=True, text=True, timeout=100)
     assert done.stdout == "-24.0 PyTorch (no C++ compiler found; install g++ or set CXX)\n"
     assert done.stderr.count("\n") == 1
+
+
+def test_the_command_line_trains_without_a_compiler_and_says_so_once(tmp_path: Path, grid: KnowledgeGraph) -> None:
+    grid.to_files(tmp_path / "grid")
+    environment = os.environ | {"EMUGRAPH_CACHE": str(tmp_path / "cache"), "PATH": ""}
+    environment.pop("CXX", None)
+    environment.pop("EMUGRAPH_KERNELS", None)
+    command = [sys.executable, "-m", "emugraph", "train", "grid", "--model", "transe", "--steps", "5"]
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=100)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("using PyTorch, which is slower") == 1
+    assert "compiling" not in done.stderr

@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+from types import ModuleType
+
 import torch
 from scipy.stats import chisquare
 
-from emugraph._dgl import dgl
 from emugraph.neighbors import Neighborhood
 
 # Entity 0 has the candidates 1, 2, 4; entity 1 has 0; entity 2 none; entity 3 has 0, 4; entity 4 has all others.
@@ -50,7 +51,7 @@ def test_the_same_with_candidates_for_all() -> None:
     assert set(drawn[1].tolist()) == {0, 1}
 
 
-def test_dgl_draws_from_its_graph() -> None:
+def test_dgl_draws_from_its_graph(dgl: ModuleType) -> None:
     drawn = dgl.sampling.sample_neighbors(NEAR.graph(), torch.tensor([0, 3], dtype=torch.int32), 200, replace=True)
     candidates, entities = drawn.edges()
     assert set(candidates[entities == 0].tolist()) == {1, 2, 4}

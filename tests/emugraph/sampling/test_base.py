@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import inspect
+from types import ModuleType
 
 import pytest
 import torch
 
 import emugraph.sampling as sampling
 from emugraph import InputError, KnowledgeGraph, Vocabulary
-from emugraph._dgl import dgl
 from emugraph.sampling import SAMPLERS, KHop, Mixture, NegativeSampler, Uniform
 from emugraph.types import SIDES
 
@@ -69,7 +69,9 @@ def test_unfiltered_negatives_may_make_one(name: str, star: KnowledgeGraph) -> N
 
 @pytest.mark.parametrize("name", EVERY)
 @pytest.mark.parametrize("corrupt", ["tail", "head", "both"])
-def test_dgl_asks_for_edges_of_a_homogeneous_graph(name: str, corrupt: str, grid: KnowledgeGraph) -> None:
+def test_dgl_asks_for_edges_of_a_homogeneous_graph(
+    dgl: ModuleType, name: str, corrupt: str, grid: KnowledgeGraph
+) -> None:
     graph, edges = grid.homogeneous, torch.tensor([3, 0, 40])
     sampler = make(name, grid, corrupt=corrupt, filtered=True)
     heads, tails = sampler(graph, edges)
@@ -82,7 +84,7 @@ def test_dgl_asks_for_edges_of_a_homogeneous_graph(name: str, corrupt: str, grid
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_dgl_asks_for_edges_of_a_heterograph(name: str, grid: KnowledgeGraph) -> None:
+def test_dgl_asks_for_edges_of_a_heterograph(dgl: ModuleType, name: str, grid: KnowledgeGraph) -> None:
     graph = grid.graph
     asked = {("entity", "down", "entity"): torch.tensor([0, 5]), "right": torch.tensor([2]), "empty": torch.tensor([])}
     del asked["empty"]
@@ -96,12 +98,12 @@ def test_dgl_asks_for_edges_of_a_heterograph(name: str, grid: KnowledgeGraph) ->
     assert len(tails) == 10
 
 
-def test_dgl_gets_the_graphs_own_type_of_ids(grid: KnowledgeGraph) -> None:
+def test_dgl_gets_the_graphs_own_type_of_ids(dgl: ModuleType, grid: KnowledgeGraph) -> None:
     heads, tails = Uniform(grid, 2)(grid.homogeneous.int(), torch.tensor([0], dtype=torch.int32))
     assert heads.dtype == tails.dtype == torch.int32
 
 
-def test_dgl_draws_each_edge_its_own_from_torchs_seed(grid: KnowledgeGraph) -> None:
+def test_dgl_draws_each_edge_its_own_from_torchs_seed(dgl: ModuleType, grid: KnowledgeGraph) -> None:
     sampler, edges = Uniform(grid, 8), torch.arange(20)
     assert sampler.shared
     torch.manual_seed(3)
@@ -111,7 +113,7 @@ def test_dgl_draws_each_edge_its_own_from_torchs_seed(grid: KnowledgeGraph) -> N
     assert len({tuple(row) for row in one.view(20, 8).tolist()}) == 20
 
 
-def test_relations_that_dgls_graph_does_not_tell(grid: KnowledgeGraph) -> None:
+def test_relations_that_dgls_graph_does_not_tell(dgl: ModuleType, grid: KnowledgeGraph) -> None:
     heads, relations, tails = grid.train.unbind(dim=1)
     bare = dgl.graph((heads, tails), num_nodes=grid.num_entities)
     edges = torch.tensor([0, 1])
@@ -125,7 +127,7 @@ def test_relations_that_dgls_graph_does_not_tell(grid: KnowledgeGraph) -> None:
         KHop(grid, k=3)(bare, edges)
 
 
-def test_dgls_own_count_of_edge_types_is_not_taken_for_relations(star: KnowledgeGraph) -> None:
+def test_dgls_own_count_of_edge_types_is_not_taken_for_relations(dgl: ModuleType, star: KnowledgeGraph) -> None:
     """DGL sorts edge types by name: here the vocabulary does not."""
     labels = star.entities, Vocabulary(["z", "a"], "relation")
     kg = KnowledgeGraph(*labels, star.train)
@@ -135,18 +137,18 @@ def test_dgls_own_count_of_edge_types_is_not_taken_for_relations(star: Knowledge
         Uniform(kg, 4, filtered=True)(merged, torch.tensor([0]))
 
 
-def test_edge_ids_alone_do_not_tell_the_edge_type(grid: KnowledgeGraph) -> None:
+def test_edge_ids_alone_do_not_tell_the_edge_type(dgl: ModuleType, grid: KnowledgeGraph) -> None:
     with pytest.raises(InputError, match="several edge types; give a mapping"):
         Uniform(grid)(grid.graph, torch.tensor([0]))
 
 
-def test_nodes_that_are_not_the_entities(grid: KnowledgeGraph, star: KnowledgeGraph) -> None:
+def test_nodes_that_are_not_the_entities(dgl: ModuleType, grid: KnowledgeGraph, star: KnowledgeGraph) -> None:
     with pytest.raises(InputError, match=r"the graph has 60 nodes of type '_N', but the sampler's has 8 entities"):
         Uniform(star)(grid.homogeneous, torch.tensor([0]))
 
 
 @pytest.mark.filterwarnings("ignore:Dataloader CPU affinity")
-def test_a_sampler_in_dgls_data_loader(grid: KnowledgeGraph) -> None:
+def test_a_sampler_in_dgls_data_loader(dgl: ModuleType, grid: KnowledgeGraph) -> None:
     """The pipeline of the README, with workers' processes too."""
     loaders = dgl.dataloading.as_edge_prediction_sampler(
         dgl.dataloading.NeighborSampler([3, 3]), negative_sampler=KHop(grid, hops=2, k=4)
@@ -165,7 +167,7 @@ def test_a_sampler_in_dgls_data_loader(grid: KnowledgeGraph) -> None:
         assert count == len(grid.train)
 
 
-def test_a_mixture_is_one_too(grid: KnowledgeGraph) -> None:
+def test_a_mixture_is_one_too(dgl: ModuleType, grid: KnowledgeGraph) -> None:
     mixture = Mixture([(1, KHop(grid)), (1, Uniform(grid))], 6)
     heads, _ = mixture(grid.homogeneous, torch.tensor([1, 2]))
     assert len(heads) == 12

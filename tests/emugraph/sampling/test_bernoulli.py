@@ -19,6 +19,7 @@ def test_a_relation_without_triples_is_even() -> None:
     assert head_probability(KnowledgeGraph(*labels, torch.tensor([[0, 0, 1]]))).tolist() == [0.5, 0.5]
 
 
+@pytest.mark.usefixtures("dgl")
 def test_dgl_gets_each_side_as_often_as_its_probability(star: KnowledgeGraph) -> None:
     torch.manual_seed(0)
     edges = torch.tensor([0]).repeat(4000)  # 0 -r-> 1

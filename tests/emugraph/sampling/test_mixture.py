@@ -29,6 +29,7 @@ def test_shares_add_up(star: KnowledgeGraph, shares: list[float], k: int, counts
     assert mixture.sample(star.train, "head", torch.Generator().manual_seed(0)).shape == (k,)
 
 
+@pytest.mark.usefixtures("dgl")
 def test_parts_may_repeat_and_nest(star: KnowledgeGraph, generator: torch.Generator) -> None:
     uniform = Uniform(star, shared=False)
     inner = Mixture([(1, uniform), (1, uniform)], 4)
@@ -37,6 +38,7 @@ def test_parts_may_repeat_and_nest(star: KnowledgeGraph, generator: torch.Genera
     assert len(outer(star.homogeneous, torch.tensor([0, 1]))[0]) == 18
 
 
+@pytest.mark.usefixtures("dgl")
 def test_a_side_by_relation_holds_in_dgl_too(star: KnowledgeGraph) -> None:
     torch.manual_seed(0)
     edges = torch.tensor([0]).repeat(400)
