@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from emugraph._renamed import warn
 from emugraph.data.answer_index import AnswerIndex, query_keys
 from emugraph.errors import InputError
 from emugraph.kernels import count_better
@@ -106,22 +107,22 @@ class Evaluator:
 
     Args:
         kg: the graph; its train, valid and test triples are the known ones.
-        device: where the models will be.
+        device: no longer needed, and gone with the next release: models are ranked where they are.
     """
 
-    def __init__(self, kg: KnowledgeGraph, device: torch.device | str = "cpu") -> None:
+    def __init__(self, kg: KnowledgeGraph, device: torch.device | str | None = None) -> None:
+        if device is not None:
+            warn("Evaluator(kg, device)", "Evaluator(kg)")
         self.kg = kg
-        self.device = torch.device(device)
         self._known: dict[Side, tuple[Tensor, AnswerIndex]] = {}
         """The triples that were ranked last, and the known answers of their queries."""
 
-    def known(self, triples: Tensor, side: Side) -> AnswerIndex:
-        """The known answers of the queries of some triples, and of no others; kept for the next time."""
+    def known(self, triples: Tensor, side: Side, device: torch.device) -> AnswerIndex:
+        """The known answers of the queries of some triples, and of no others, on a device; kept for the next time."""
         if side not in self._known or self._known[side][0] is not triples:
             every = chain.from_iterable(map(self.kg.pieces, SPLITS))
-            known = AnswerIndex.of_queries(triples, every, self.kg.num_relations, side)
-            self._known[side] = triples, known.to(self.device)
-        return self._known[side][1]
+            self._known[side] = triples, AnswerIndex.of_queries(triples.cpu(), every, self.kg.num_relations, side)
+        return self._known[side][1].to(device)
 
     @torch.no_grad()
     def ranks(
@@ -136,7 +137,7 @@ class Evaluator:
         """Rank the true answer of each triple on one side.
 
         Args:
-            model: the score function, on this evaluator's device.
+            model: the score function, on any device.
             triples: int64 (n, 3).
             side: the target.
             filtered: leave out other answers known to be true.
@@ -147,8 +148,9 @@ class Evaluator:
         """
         check_model(model, self.kg)
         checked = self.kg.checked(triples)
-        known = self.known(triples, side) if filtered else None
-        checked = checked.to(model.entities.device)
+        device = model.entities.device
+        known = self.known(triples, side, device) if filtered else None
+        checked = checked.to(device)
         answers = checked[:, 2 if side == "tail" else 0]
         queries = query_keys(checked, self.kg.num_relations, side)
         num_entities = len(model.entities)
@@ -286,7 +288,7 @@ def evaluate(
             :func:`emugraph.system.with_matmul_precision`.
     """
     with with_matmul_precision(matmul_precision):
-        return Evaluator(kg, model.entities.device).evaluate(model, split, filtered=filtered, ties=ties)
+        return Evaluator(kg).evaluate(model, split, filtered=filtered, ties=ties)
 
 
 def summarize(ranks: Tensor) -> dict[str, float]:

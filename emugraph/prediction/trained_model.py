@@ -70,7 +70,7 @@ class TrainedModel:
         advance: Callable[[int], None] | None = None,
     ) -> dict[str, Any]:
         """Metrics of a split, computed now; see :meth:`emugraph.evaluation.ranking.Evaluator.evaluate`."""
-        evaluator = Evaluator(self.kg, self.device)
+        evaluator = Evaluator(self.kg)
         return evaluator.evaluate(self.model, split, filtered=filtered, ties=ties, advance=advance)
 
     def rankings(
@@ -87,7 +87,7 @@ class TrainedModel:
             InputError: the split is empty.
         """
         triples = self._some(split)
-        evaluator = Evaluator(self.kg, self.device)
+        evaluator = Evaluator(self.kg)
         ranks = [
             evaluator.ranks(self.model, triples, side, filtered=filtered, advance=advance).realistic for side in SIDES
         ]

@@ -63,7 +63,7 @@ class Session:
         self.folder = folder
         self.checkpoints = checkpoints
         self.callbacks = callbacks
-        self.evaluator = Evaluator(trainer.kg, trainer.device)
+        self.evaluator = Evaluator(trainer.kg)
         self.valid = self._validation_triples()
         self.best_mrr = -1.0
         self.best_step = 0

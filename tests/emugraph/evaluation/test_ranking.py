@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from emugraph import InputError, KnowledgeGraph, Vocabulary, evaluate
+from emugraph.data.answer_index import AnswerIndex
 from emugraph.evaluation.ranking import Evaluator, Ranks, summarize
 from emugraph.models import MODELS, DistMult, Model
 from emugraph.types import SIDES
@@ -192,3 +194,33 @@ def test_an_empty_split_is_refused(family: KnowledgeGraph) -> None:
     family.test = torch.empty(0, 3, dtype=torch.int64)
     with pytest.raises(InputError, match="the test split of family is empty"):
         evaluate(DistMult(5, 2, 4), family)
+
+
+def test_known_answers_go_where_the_model_is(
+    overlapping: Callable[..., KnowledgeGraph], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One evaluator serves models on several devices: each time its index is on the model's."""
+    devices: list[torch.device] = []
+
+    def to(index: AnswerIndex, device: torch.device) -> AnswerIndex:
+        devices.append(device)
+        return index
+
+    monkeypatch.setattr(AnswerIndex, "to", to)
+    evaluator, kg = Evaluator(overlapping()), overlapping()
+    for _ in range(2):
+        evaluator.evaluate(DistMult(kg.num_entities, kg.num_relations, 4), "test")
+    assert devices == [torch.device("cpu")] * 4
+    with pytest.warns(DeprecationWarning, match=r"Evaluator\(kg, device\) is now Evaluator\(kg\)"):
+        Evaluator(kg, "cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_one_evaluator_ranks_on_a_gpu_and_on_a_cpu(overlapping: Callable[..., KnowledgeGraph]) -> None:
+    kg = overlapping()
+    model, evaluator = DistMult(kg.num_entities, kg.num_relations, 4, init_scale=1.0), Evaluator(kg)
+    on_cpu = evaluator.evaluate(model, "test")
+    assert evaluator.evaluate(model.to("cuda"), "test") == pytest.approx(on_cpu)
+    assert evaluator.evaluate(model, kg.test.to("cuda"))["mrr"] == pytest.approx(on_cpu["mrr"])
+    assert evaluator.evaluate(model.to("cpu"), "test") == on_cpu
