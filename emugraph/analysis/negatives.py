@@ -73,4 +73,4 @@ def some_triples(kg: KnowledgeGraph, split: str, count: int, seed: int) -> Tenso
     if not len(triples):
         raise InputError(f"the {split} split of {kg.name} is empty; there are no positives to look at")
     generator = torch.Generator().manual_seed(seed)
-    return triples[torch.randperm(len(triples), generator=generator)[:count]]
+    return triples[torch.randperm(len(triples), generator=generator, device="cpu")[:count]]

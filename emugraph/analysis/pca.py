@@ -73,7 +73,7 @@ def negative_clouds(
     axes = torch.linalg.svd(entities - center, full_matrices=False).Vh[:2]  # (2, w)
     options = {"k": k, "mutation_rate": mutation_rate, "hops": hops}
     generator = torch.Generator().manual_seed(seed)
-    rows = torch.randint(kg.num_entities, (2, 10_000), generator=generator)
+    rows = torch.randint(kg.num_entities, (2, 10_000), generator=generator, device="cpu")
     usual = (entities[rows[0]] - entities[rows[1]]).norm(dim=1).mean()
     clouds, measures = {}, {}
     for kind in kinds:

@@ -82,7 +82,7 @@ def from_networkx(graph: networkx.Graph, *, relation: str = "relation") -> Label
             raise InputError(f"the edge {head!r} -> {tail!r} has split {split!r}; known: {', '.join(SPLITS)}")
         relation_id = relations.setdefault(str(label), len(relations))
         splits[split].append((ids[head], relation_id, ids[tail]))
-    tensors = {s: torch.tensor(t, dtype=torch.int64).reshape(-1, 3) for s, t in splits.items()}
+    tensors = {s: torch.tensor(t, dtype=torch.int64, device="cpu").reshape(-1, 3) for s, t in splits.items()}
     return LabelledSplits(entities, Vocabulary(relations, "relation"), tensors)
 
 
@@ -114,7 +114,7 @@ def from_dgl(
         heads, tails = graph.edges(etype=etype, order="eid")
         heads, tails = heads.cpu().long() + offset[etype[0]], tails.cpu().long() + offset[etype[2]]
         parts.append(torch.stack([heads, torch.full_like(heads, relation), tails], dim=1))
-    empty = torch.empty(0, 3, dtype=torch.int64)
+    empty = torch.empty(0, 3, dtype=torch.int64, device="cpu")
     splits = {
         "train": torch.cat(parts) if parts else empty,
         "valid": empty if valid is None else valid,

@@ -56,8 +56,8 @@ class KnowledgeGraph:
     entities: Vocabulary
     relations: Vocabulary
     train: torch.Tensor
-    valid: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3, dtype=torch.int64))
-    test: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3, dtype=torch.int64))
+    valid: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3, dtype=torch.int64, device="cpu"))
+    test: torch.Tensor = field(default_factory=lambda: torch.empty(0, 3, dtype=torch.int64, device="cpu"))
     name: str = "graph"
     entity_names: Sequence[str | None] | None = None
 
@@ -81,7 +81,7 @@ class KnowledgeGraph:
 
     def checked(self, triples: torch.Tensor, what: str = "triples") -> torch.Tensor:
         """Triples as int64 (n, 3), contiguous. Raises InputError if they are not ids of this graph."""
-        triples = torch.as_tensor(triples)
+        triples = triples if isinstance(triples, torch.Tensor) else torch.tensor(triples, device="cpu")
         if triples.is_floating_point() or triples.is_complex():
             raise InputError(f"the {what} are {triples.dtype}; expected whole numbers, ids of the vocabularies")
         triples = triples.to(torch.int64)
@@ -289,10 +289,10 @@ class KnowledgeGraph:
         """
         keys = {split: self._keys(self.triples(split)) for split in SPLITS}
         unique = {split: torch.unique(k) for split, k in keys.items()}
-        seen_entities = torch.zeros(self.num_entities, dtype=torch.bool)
+        seen_entities = torch.zeros(self.num_entities, dtype=torch.bool, device="cpu")
         seen_entities[self.train[:, 0]] = True
         seen_entities[self.train[:, 2]] = True
-        seen_relations = torch.zeros(self.num_relations, dtype=torch.bool)
+        seen_relations = torch.zeros(self.num_relations, dtype=torch.bool, device="cpu")
         seen_relations[self.train[:, 1]] = True
         held_out = torch.cat([self.valid, self.test])
         unseen = ~(seen_entities[held_out[:, 0]] & seen_relations[held_out[:, 1]] & seen_entities[held_out[:, 2]])
@@ -320,7 +320,7 @@ class KnowledgeGraph:
                 self._sorted_keys[split] = self._keys(self.triples(split)).sort().values
             return among(self._sorted_keys[split], keys)
         distinct, places = keys.unique(return_inverse=True)
-        present = torch.zeros(len(distinct), dtype=torch.bool)
+        present = torch.zeros(len(distinct), dtype=torch.bool, device="cpu")
         for some in map(self._keys, self.pieces(split)):
             present[torch.searchsorted(distinct, some[among(distinct, some)])] = True
         return present[places]

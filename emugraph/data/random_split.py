@@ -92,7 +92,7 @@ def _leave_train(triples: Ids, sizes: Ids, wanted: int, seed: int) -> Ids:
     of_relation = np.bincount(relations).tolist()
 
     leaving: list[int] = []
-    order = torch.randperm(len(triples), generator=torch.Generator().manual_seed(seed)).numpy()
+    order = torch.randperm(len(triples), generator=torch.Generator().manual_seed(seed), device="cpu").numpy()
     for start in range(0, len(order), _CHUNK):
         chunk = order[start : start + _CHUNK]
         candidates = zip(chunk.tolist(), triples[chunk].tolist(), sizes[chunk].tolist(), strict=True)

@@ -52,7 +52,7 @@ class StoredRows:
 
     def whole(self) -> Tensor:
         """All rows, int64 (rows, columns). Raises EmugraphError as :meth:`pieces`."""
-        every = torch.empty(self.shape, dtype=torch.int64)
+        every = torch.empty(self.shape, dtype=torch.int64, device="cpu")
         for rows, piece in zip(every.split(PIECE), self.pieces(), strict=True):
             rows.copy_(piece)
         return every

@@ -107,7 +107,7 @@ def start_from(model: Model, kg: KnowledgeGraph, tables: dict[str, Table]) -> di
         if not shared and part == "entities":
             raise InputError(f"none of the embeddings' labels is an entity of {kg.name}")
         if shared:
-            to, source = torch.tensor(shared).unbind(dim=1)
+            to, source = torch.tensor(shared, device="cpu").unbind(dim=1)
             table = getattr(model, part)
             table[to.to(table.device)] = existing.rows[source].to(table.device)
         counts[part] = len(shared)
@@ -139,18 +139,18 @@ def attach(
                 f"the graph has {count:,} nodes and {kg.name} {len(rows):,} entities; say which is which with nodes: "
                 "the label or id of each node's entity, None where it is none"
             )
-        ids = torch.arange(count)
+        ids = torch.arange(count, device="cpu")
     elif isinstance(nodes, Tensor):
         ids = nodes.to("cpu", torch.int64)
     else:
         places = [kg.entities.get(node) if isinstance(node, str) else node for node in nodes]
-        ids = torch.tensor([-1 if place is None else place for place in places], dtype=torch.int64)
+        ids = torch.tensor([-1 if place is None else place for place in places], dtype=torch.int64, device="cpu")
     if len(ids) != count:
         raise InputError(f"{len(ids):,} nodes were given for a graph of {count:,}")
     if len(ids) and not -1 <= int(ids.min()) <= int(ids.max()) < len(rows):
         raise InputError(f"an id is outside 0..{len(rows) - 1} (found {int(ids.min())}..{int(ids.max())})")
     known = ids >= 0
-    values = torch.zeros(count, rows.shape[1], dtype=rows.dtype)
+    values = torch.zeros(count, rows.shape[1], dtype=rows.dtype, device="cpu")
     values[known] = rows.cpu()[ids[known]]
     data[field] = values.to(graph.device)
     if not known.all():

@@ -95,17 +95,17 @@ class Rankings:
         return list(self.kg.relations), self.triples[:, 1:2].expand(-1, 2)
 
     def _by_side(self) -> tuple[list[str], Tensor]:
-        return list(SIDES), torch.arange(2).expand(len(self.triples), 2)
+        return list(SIDES), torch.arange(2, device="cpu").expand(len(self.triples), 2)
 
     def _by_category(self) -> tuple[list[str], Tensor]:
         kinds = relation_cardinalities(self.kg)
         names = [*sorted({kind for kind in kinds if kind is not None}), "not in training"]
-        numbers = torch.tensor([names.index(kind or names[-1]) for kind in kinds])
+        numbers = torch.tensor([names.index(kind or names[-1]) for kind in kinds], device="cpu")
         return names, numbers[self.triples[:, 1:2]].expand(-1, 2)
 
     def _by_frequency(self) -> tuple[list[str], Tensor]:
         counts = torch.bincount(self.kg.train[:, [0, 2]].flatten(), minlength=self.kg.num_entities)
-        bounds = torch.tensor(FREQUENCIES)
+        bounds = torch.tensor(FREQUENCIES, device="cpu")
         lowest = [0, *(bound + 1 for bound in FREQUENCIES)]
         names = [
             f"{low}" if low == high else f"{low}-{high}" for low, high in zip(lowest, FREQUENCIES, strict=False)

@@ -71,7 +71,7 @@ def choose_thresholds(
     """
     _check_finite(positives, negatives)
     scores = torch.cat([positives, negatives])
-    true = torch.arange(len(scores)) < len(positives)
+    true = torch.arange(len(scores), device=scores.device) < len(positives)
     both = torch.cat(relations)
     thresholds: dict[int | None, float] = {None: _threshold(scores, true)}
     for relation in both.unique().tolist():
@@ -93,7 +93,7 @@ def _threshold(scores: Tensor, true: Tensor) -> float:
     right = torch.bincount(places[true], minlength=len(values))
     wrong = torch.bincount(places[~true], minlength=len(values))
     # With the threshold below value i: true ones from i on, and false ones before i, are told right.
-    told = torch.zeros(len(values) + 1, dtype=torch.int64)
+    told = torch.zeros(len(values) + 1, dtype=torch.int64, device=values.device)
     told[:-1] += right.flip(0).cumsum(0).flip(0)
     told[1:] += wrong.cumsum(0)
     best = len(told) - 1 - int(told.flip(0).argmax())

@@ -18,7 +18,7 @@ class Memory:
 
     def empty(self, *shape: int) -> Tensor:
         """A float32 tensor of a shape, with whatever stands in it."""
-        return torch.empty(shape, dtype=torch.float32)
+        return torch.empty(shape, dtype=torch.float32, device="cpu")
 
     def zeros_like(self, like: Tensor) -> Tensor:
         """Zeros of the shape of a tensor, and on its device, contiguous."""
@@ -52,7 +52,7 @@ class MappedMemory(Memory):
     def _mapped(self, shape: tuple[int, ...], dtype: torch.dtype) -> Tensor:
         count = math.prod(shape)
         if not count:
-            return torch.zeros(shape, dtype=dtype)
+            return torch.zeros(shape, dtype=dtype, device="cpu")
         with explain_write_errors(self.folder):
             handle, name = tempfile.mkstemp(dir=self.folder, prefix=".emugraph-")
             try:

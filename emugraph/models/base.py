@@ -34,7 +34,11 @@ def init_uniform(table: Tensor, scale: float, generator: torch.Generator) -> Non
         return
     with torch.no_grad():
         for rows in table.split(_BLOCK):  # no second table in memory
-            rows.copy_(torch.rand(rows.shape, generator=generator, dtype=torch.float32).mul_(2 * scale).sub_(scale))
+            rows.copy_(
+                torch.rand(rows.shape, generator=generator, dtype=torch.float32, device="cpu")
+                .mul_(2 * scale)
+                .sub_(scale)
+            )
 
 
 class Model(nn.Module, ABC):

@@ -105,7 +105,9 @@ class Neighborhood:
             starts, candidates = self.starts.int(), self.candidates
         else:
             starts, candidates = self.starts, self.candidates.long()
-        return dgl.graph(("csc", (starts, candidates, torch.empty(0, dtype=starts.dtype))), num_nodes=self.num_entities)
+        return dgl.graph(
+            ("csc", (starts, candidates, torch.empty(0, dtype=starts.dtype, device="cpu"))), num_nodes=self.num_entities
+        )
 
     def statistics(self) -> dict[str, Any]:
         """Numbers of candidates: in all, and over entities the least, quartiles, mean and most; entities without."""

@@ -166,4 +166,8 @@ def _read(folder: Path, size: int, hops: int, walks: int, seed: int) -> Neighbor
 def _map(path: Path, count: int, dtype: torch.dtype, sha256: str) -> Tensor:
     """A file of numbers, memory-mapped. Raises EmugraphError or ValueError where it is not what was written."""
     Sums(sha256=sha256, size=count * dtype.itemsize).verify(path)
-    return torch.from_file(str(path), shared=False, size=count, dtype=dtype) if count else torch.empty(0, dtype=dtype)
+    return (
+        torch.from_file(str(path), shared=False, size=count, dtype=dtype)
+        if count
+        else torch.empty(0, dtype=dtype, device="cpu")
+    )

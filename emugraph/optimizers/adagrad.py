@@ -58,8 +58,8 @@ class Adagrad(TableOptimizer):
             state["sum"] = self.memory.zeros_like(self.sum_like(table))
         if form(table) is native:
             if table not in self._first:
-                self._first[table] = torch.full((len(table),), -1)
-            constants = torch.tensor([group["lr"], group["eps"]], dtype=torch.float32)
+                self._first[table] = torch.full((len(table),), -1, device="cpu")
+            constants = torch.tensor([group["lr"], group["eps"]], dtype=torch.float32, device="cpu")
             native.adagrad_step(table, state["sum"], constants, *rows_of(gradient), self._first[table])
         else:
             _step_in_pytorch(table, state["sum"], gradient, group["lr"], group["eps"])

@@ -88,7 +88,7 @@ class AdamOptimizer(TableOptimizer):
     def _constants(group: dict[str, Any]) -> Tensor:
         """What the kernel takes: 1 - beta1, beta2, 1 - beta2, eps, (4,)."""
         beta1, beta2 = group["betas"]
-        return torch.tensor([1 - beta1, beta2, 1 - beta2, group["eps"]], dtype=torch.float32)
+        return torch.tensor([1 - beta1, beta2, 1 - beta2, group["eps"]], dtype=torch.float32, device="cpu")
 
     @staticmethod
     def _count(state: dict[str, Tensor], group: dict[str, Any]) -> tuple[float, float]:

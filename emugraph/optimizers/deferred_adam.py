@@ -132,7 +132,7 @@ class _Waiting:
     @classmethod
     def start(cls, table: Tensor, exp_avg: Tensor, exp_avg_sq: Tensor, constants: Tensor) -> _Waiting:
         moves = ((exp_avg != 0) | (exp_avg_sq != 0)).any(dim=1)  # (N,)
-        first = torch.full((len(table),), -1)
+        first = torch.full((len(table),), -1, device="cpu")
         return cls(table, exp_avg, exp_avg_sq, moves.long() - 1, constants, first, array("f"))
 
     @property

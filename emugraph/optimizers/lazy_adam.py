@@ -61,7 +61,10 @@ class LazyAdam(AdamOptimizer):
         if form(table) is native:
             rate, root_correction = self._count(state, group)
             if table not in self._work:
-                self._work[table] = torch.zeros(len(table), dtype=torch.int64), torch.full((len(table),), -1)
+                self._work[table] = (
+                    torch.zeros(len(table), dtype=torch.int64, device="cpu"),
+                    torch.full((len(table),), -1, device="cpu"),
+                )
             done, first = self._work[table]
             # A history of this step alone: no row has missed any.
             history = array("f", (-rate, 1 / root_correction))

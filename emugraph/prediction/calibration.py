@@ -147,7 +147,9 @@ def _queries(predictor: Predictor, split: str, part: Part) -> Tensor:
     """The distinct queries that a sample of a split answers, (n, 3); 0 stands for the target."""
     triples = predictor.kg.triples(split)
     if len(triples) > QUERIES:
-        triples = triples[torch.randperm(len(triples), generator=torch.Generator().manual_seed(0))[:QUERIES]]
+        triples = triples[
+            torch.randperm(len(triples), generator=torch.Generator().manual_seed(0), device="cpu")[:QUERIES]
+        ]
     triples = triples.clone()
     triples[:, COLUMN[part]] = 0
     return triples.unique(dim=0)

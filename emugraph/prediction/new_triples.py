@@ -58,8 +58,8 @@ def find_triples(
     loops = kg.train[kg.train[:, 0] == kg.train[:, 2], 1].unique().tolist()
     best = _Best(top, device)
     for relation in relations:
-        every = torch.zeros(kg.num_entities, 3, dtype=torch.int64)
-        every[:, 0] = every[:, 2] = torch.arange(kg.num_entities)
+        every = torch.zeros(kg.num_entities, 3, dtype=torch.int64, device="cpu")
+        every[:, 0] = every[:, 2] = torch.arange(kg.num_entities, device="cpu")
         every[:, 1] = relation
         known = [predictor.known(split, "tail", every) for split in SPLITS[1:]]
         head_totals = []

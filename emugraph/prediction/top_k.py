@@ -182,7 +182,7 @@ class Predictor:
             if advance is not None:
                 advance(len(ids))
         if not blocks_best:
-            nothing = torch.empty(0, k, dtype=torch.float32)
+            nothing = torch.empty(0, k, dtype=torch.float32, device="cpu")
             return Answers(nothing.long(), nothing, nothing, nothing.byte())
         ids, top, shares = (torch.cat(parts) for parts in zip(*blocks_best, strict=True))
         return Answers(ids, top, shares, self._mark(queries, part, ids))
@@ -219,7 +219,7 @@ class Predictor:
         """In which split each answer stands, uint8 (n, k); the first where it is several."""
         triples = self.kg.checked(queries).repeat_interleave(ids.shape[1], dim=0)
         triples[:, COLUMN[part]] = ids.flatten().clamp_min(0)
-        marks = torch.zeros(len(triples), dtype=torch.uint8)
+        marks = torch.zeros(len(triples), dtype=torch.uint8, device="cpu")
         for place in range(len(SPLITS), 0, -1):
             marks[self.kg.contains(triples, SPLITS[place - 1])] = place
         return marks.view_as(ids).masked_fill(ids < 0, 0)

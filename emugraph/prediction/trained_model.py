@@ -211,7 +211,7 @@ class TrainedModel:
         for part, of_query in by_target.items():
             if of_query:
                 places = [place for place, _ in of_query]
-                triples = torch.tensor([ids for _, ids in of_query], dtype=torch.int64)
+                triples = torch.tensor([ids for _, ids in of_query], dtype=torch.int64, device="cpu")
                 answers = self.predictor.answer(
                     triples, part, k, without=SPLITS if new_only else without, advance=advance
                 )
@@ -269,7 +269,7 @@ class TrainedModel:
         """
         several = [entities] if isinstance(entities, str | int) else entities
         ids = [_id(entity, self.kg.entity_id, self.kg.num_entities) for entity in several]
-        neighbors = most_similar(self.model, torch.tensor(ids, dtype=torch.int64), k, measure)
+        neighbors = most_similar(self.model, torch.tensor(ids, dtype=torch.int64, device="cpu"), k, measure)
         labels, names = self.kg.entities, self._names
         return [
             Similar(labels[i], labels[other], names[other], rank, similarity)
@@ -364,7 +364,7 @@ class TrainedModel:
             if isinstance(triple, str) or len(triple) != 3:
                 raise InputError(f"{triple!r:.80} is not head, relation and tail")
             ids.append(self._ids(*triple))
-        return torch.tensor(ids, dtype=torch.int64).view(-1, 3)
+        return torch.tensor(ids, dtype=torch.int64, device="cpu").view(-1, 3)
 
     def _ids(self, head: Entity | None, relation: Entity | None, tail: Entity | None) -> tuple[int, int, int]:
         """Ids; 0 for None."""

@@ -183,7 +183,7 @@ def _roles(kg: KnowledgeGraph, chosen: Tensor) -> tuple[list[int], list[str]]:
     places = torch.cat([kg.train[:, [0, 1]], torch.stack([kg.train[:, 2], kg.train[:, 1] + kg.num_relations], dim=1)])
     pairs, counts = places.unique(dim=0, return_counts=True)
     order = torch.argsort(counts, stable=True)  # so that the most frequent place of each is written last
-    most = torch.full((kg.num_entities,), -1)
+    most = torch.full((kg.num_entities,), -1, device="cpu")
     for entity, place in pairs[order].tolist():
         most[entity] = place
     others = most[chosen]
@@ -197,7 +197,7 @@ def _examples(run: Run, rankings: Rankings) -> tuple[list[Example], list[Example
     """Some queries whose true answer ranks first, and some whose rank is beyond 10 (or the worst there are)."""
     flat = rankings.ranks.flatten()
     generator = torch.Generator().manual_seed(0)
-    order = torch.randperm(len(flat), generator=generator)
+    order = torch.randperm(len(flat), generator=generator, device="cpu")
     best = order[flat[order] == 1][:EXAMPLES]
     beyond = order[flat[order] > 10]
     worst = (beyond if len(beyond) else order[flat[order] > 1])[:EXAMPLES]

@@ -85,7 +85,7 @@ class Session:
         if sample is None or sample >= len(valid):
             return valid
         generator = torch.Generator().manual_seed(self.trainer.settings.seed)
-        return valid[torch.randperm(len(valid), generator=generator)[:sample]]
+        return valid[torch.randperm(len(valid), generator=generator, device="cpu")[:sample]]
 
     @property
     def seconds(self) -> float:

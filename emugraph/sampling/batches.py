@@ -53,7 +53,9 @@ class Batches:
     def next(self) -> Tensor:
         """The next batch, int64 (B, 3)."""
         if len(self._pending) < self.batch_size:
-            order = torch.randperm(len(self.triples), generator=self.generator, dtype=_PLACES).to(self.triples.device)
+            order = torch.randperm(len(self.triples), generator=self.generator, dtype=_PLACES, device="cpu").to(
+                self.triples.device
+            )
             self._pending = torch.cat([self._pending, order]) if len(self._pending) else order
             self.epoch += 1
         chosen, self._pending = self._pending[: self.batch_size], self._pending[self.batch_size :]
@@ -129,8 +131,11 @@ class SidesByRelation:
             side = max(SIDES, key=lambda side: len(self._pending[side]))
             if len(self._pending[side]) >= self.batch_size:
                 break
-            order = torch.randperm(len(self.triples), generator=self.generator)
-            heads = torch.rand(len(order), generator=self.generator, dtype=torch.float32) < self._chance[order]
+            order = torch.randperm(len(self.triples), generator=self.generator, device="cpu")
+            heads = (
+                torch.rand(len(order), generator=self.generator, dtype=torch.float32, device="cpu")
+                < self._chance[order]
+            )
             for other, chosen in (("head", heads), ("tail", ~heads)):
                 coming = order[chosen].to(self.triples.device)
                 self._pending[other] = torch.cat([self._pending[other], coming])  # type: ignore[index]

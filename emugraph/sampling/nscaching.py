@@ -86,7 +86,9 @@ class NSCaching(NegativeSampler):
         """For each side the caches of its queries, int32 (queries, N1), in the order of the queries' keys."""
         for side, known in self._queries.items():
             shape = (len(known.query_keys), cache_size)
-            self.caches[side] = torch.randint(self.num_entities, shape, generator=generator, dtype=torch.int32)
+            self.caches[side] = torch.randint(
+                self.num_entities, shape, generator=generator, dtype=torch.int32, device="cpu"
+            )
 
     @property
     def nbytes(self) -> int:
@@ -121,8 +123,8 @@ class NSCaching(NegativeSampler):
         slot, has_cache = self._queries[side].slots(triples)
         rows, first = _one_of_each(slot, has_cache)
         if not static_shapes.fixed(slot):  # a repeated query is updated once, else each time to the same
-            rows = rows[(first == torch.arange(len(first))) & has_cache[rows]]
-            first = torch.arange(len(rows))
+            rows = rows[(first == torch.arange(len(first), device=first.device)) & has_cache[rows]]
+            first = torch.arange(len(rows), device=rows.device)
         triples, slot, has_cache = triples[rows], slot[rows], has_cache[rows]
         if not len(triples) or not len(self.caches[side]):
             return

@@ -271,7 +271,7 @@ class Trainer:
         optimizer = {}
         for number, table in enumerate(tables.values()):
             values = part_of(state, f"optimizer.{number}")
-            others = {"step": torch.zeros((), dtype=torch.float32)}
+            others = {"step": torch.zeros((), dtype=torch.float32, device="cpu")}
             if isinstance(self.optimizer, RowAdagrad):
                 others["sum"] = self.optimizer.sum_like(table)
             for name, value in values.items():

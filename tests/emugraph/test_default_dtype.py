@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
-import dgl
 import pytest
 import torch
 from torch import Tensor
@@ -158,7 +158,7 @@ def test_losses_are_the_same_whatever_the_default(kernels: str, monkeypatch: pyt
     assert {value.dtype for value in values[1]} == {torch.float32}
 
 
-def test_nodes_have_float32_embeddings(family: KnowledgeGraph) -> None:
+def test_nodes_have_float32_embeddings(family: KnowledgeGraph, dgl: ModuleType) -> None:
     rows = DistMult(5, 2, 4).entities.detach().float()
     with default(torch.float64):
         graph = attach(rows, family, dgl.graph(([0], [1]), num_nodes=3), [0, None, 4], "embedding", None)

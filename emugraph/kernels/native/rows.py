@@ -29,7 +29,7 @@ class _SoftmaxLoss(torch.autograd.Function):
     def forward(ctx: Any, positive: Tensor, negatives: Tensor, label: float) -> Tensor:
         positive, negatives = positive.contiguous(), negatives.contiguous()
         losses, partitions = torch.empty_like(positive), positive.new_empty(len(positive), 2)
-        labels = torch.tensor([label], dtype=torch.float32)
+        labels = torch.tensor([label], dtype=torch.float32, device="cpu")
         call("emugraph_softmax_loss", positive, negatives, labels, *negatives.shape, losses, partitions)
         ctx.save_for_backward(positive, negatives, labels, partitions)
         return losses
