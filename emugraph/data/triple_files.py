@@ -40,6 +40,7 @@ _ROWS = 1 << 14
 _LONGEST_LINE = 1 << 26
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _NOT_SEPARATORS = bytes(set(range(256)) - set(b"\t\n"))
+_FIELD_LIMIT = threading.Lock()
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,28 +204,25 @@ class _Reader:
             ids.frombytes(triples.tobytes())
 
     def _read_csv(self, file: Path, stream: io.BufferedIOBase, ids: array[int]) -> None:
-        with _long_fields():
-            self._read_csv_rows(file, stream, ids)
-
-    def _read_csv_rows(self, file: Path, stream: io.BufferedIOBase, ids: array[int]) -> None:
         lines = (_decode(file, number, line) for number, line in enumerate(stream, 1))
         rows = csv.reader(lines, strict=True)
         line, empty_line = 1, 0
         labels: list[str] = []
         try:
-            for row in rows:
-                if len(row) == 3 and not empty_line:
-                    labels += row
-                    if len(labels) == 3 * _ROWS:
-                        self._number(labels, ids)
-                        labels.clear()
-                elif not row:
-                    empty_line = empty_line or line
-                elif empty_line:
-                    raise _wrong_columns(file, empty_line, 0, "", "commas")
-                else:
-                    raise _wrong_columns(file, line, len(row), ",".join(row), "commas")
-                line = rows.line_num + 1
+            with _long_fields():
+                for row in rows:
+                    if len(row) == 3 and not empty_line:
+                        labels += row
+                        if len(labels) == 3 * _ROWS:
+                            self._number(labels, ids)
+                            labels.clear()
+                    elif not row:
+                        empty_line = empty_line or line
+                    elif empty_line:
+                        raise _wrong_columns(file, empty_line, 0, "", "commas")
+                    else:
+                        raise _wrong_columns(file, line, len(row), ",".join(row), "commas")
+                    line = rows.line_num + 1
         except csv.Error as error:
             raise InputError(
                 f"{file}, line {line}: cannot be read as CSV: {error}; put a label with a comma, a quote or "
@@ -241,14 +239,15 @@ class _Reader:
         ids.frombytes(triples.tobytes())
 
 
-_csv_limit = threading.Lock()
-
-
 @contextmanager
 def _long_fields() -> Iterator[None]:
-    """Let the csv module read long fields; its limit is the whole process's, and afterwards as it was."""
-    with _csv_limit:
-        before = csv.field_size_limit(_LONGEST_LINE)
+    """Have :mod:`csv` read fields of up to _LONGEST_LINE, and afterwards as before: its limit is the whole process's.
+
+    One file at a time, so that none puts back the limit of another.
+    """
+    with _FIELD_LIMIT:
+        before = csv.field_size_limit()
+        csv.field_size_limit(max(before, _LONGEST_LINE))
         try:
             yield
         finally:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,6 +84,26 @@ class Tuned:
         write_text(path, toml.dumps({"settings": self.settings.to_toml(), "measured": measured}))
 
 
+@contextmanager
+def _quiet_optuna() -> Iterator[None]:
+    """Have Optuna say nothing but errors, since the caller says what is going on, and afterwards what it did before.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import optuna
+    except ImportError as error:
+        raise InputError("optuna is not installed; pip install 'emugraph[tune]'") from error
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    try:
+        yield
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
+@_quiet_optuna()
 def tune(
     kg: KnowledgeGraph,
     model: str,
@@ -122,7 +143,8 @@ def tune(
     Akiba et al., "Optuna: A Next-generation Hyperparameter Optimization Framework", KDD 2019; Bergstra et al.,
     "Algorithms for Hyper-Parameter Optimization", NeurIPS 2011.
     """
-    library = _optuna()
+    import optuna as library
+
     if trials < 1:
         raise InputError(f"{trials} trials were asked for; at least one is needed")
     if not len(kg.valid):
@@ -186,15 +208,6 @@ class _Report(Callback):
         self.trial.report(metrics["mrr"], trainer.step_count)
         if self.trial.should_prune():
             raise self.pruned
-
-
-def _optuna() -> Any:
-    try:
-        import optuna
-    except ImportError as error:
-        raise InputError("optuna is not installed; pip install 'emugraph[tune]'") from error
-    optuna.logging.set_verbosity(optuna.logging.ERROR)  # the caller says what is going on
-    return optuna
 
 
 def _open(library: Any, storage: str | None, name: str, seed: int) -> optuna.Study:

@@ -6,6 +6,7 @@ import csv
 import gzip
 import io
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ def write(path: Path, text: str) -> Path:
 
 def folder_with(folder: Path, train: str, suffix: str = ".txt") -> Path:
     """A folder whose valid and test repeat one sound triple."""
+    folder.mkdir(exist_ok=True)
     one = "a,r,b\n" if suffix.startswith(".csv") else "a\tr\tb\n"
     for split, text in (("train", train), ("valid", one), ("test", one)):
         write(folder / f"{split}{suffix}", text)
@@ -36,6 +38,39 @@ def folder_with(folder: Path, train: str, suffix: str = ".txt") -> Path:
 
 def labelled(read: LabelledSplits, split: str = "train") -> list[Triple]:
     return [(read.entities[h], read.relations[r], read.entities[t]) for h, r, t in read.splits[split].tolist()]
+
+
+def test_other_readers_of_csv_keep_their_limit(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    assert before < triple_files._LONGEST_LINE
+    long = "x" * (2 * before)
+    read = read_folder(folder_with(tmp_path / "sound", f'"{long}",r,b\n', ".csv"))
+    assert read.entities[0] == long
+    assert csv.field_size_limit() == before
+    with pytest.raises(csv.Error, match="field larger than field limit"):
+        list(csv.reader([long]))
+    with pytest.raises(InputError, match="line 2: cannot be read as CSV"):
+        read_folder(folder_with(tmp_path / "broken", f'{long},r,b\n"a,r,b\n', ".csv"))
+    assert csv.field_size_limit() == before
+
+
+def test_a_higher_limit_of_the_programs_stays(tmp_path: Path) -> None:
+    before = csv.field_size_limit(1 << 28)
+    try:
+        read_folder(folder_with(tmp_path / "sound", "a,r,b\n", ".csv"))
+        assert csv.field_size_limit() == 1 << 28
+    finally:
+        csv.field_size_limit(before)
+
+
+def test_csv_files_are_read_side_by_side(tmp_path: Path) -> None:
+    before = csv.field_size_limit()
+    long = "x" * (2 * before)
+    folders = [folder_with(tmp_path / f"{i}", f"{long},r,b\n" * 50, ".csv") for i in range(4)]
+    with ThreadPoolExecutor(4) as pool:
+        for read in pool.map(read_folder, folders):
+            assert read.entities[0] == long
+    assert csv.field_size_limit() == before
 
 
 def test_ids_follow_the_first_appearance(tmp_path: Path) -> None:

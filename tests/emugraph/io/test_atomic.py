@@ -141,3 +141,18 @@ def test_a_read_only_cache(tmp_path: Path) -> None:
         building(tmp_path / "target", is_sound),
     ):
         pass
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o002])
+def test_files_have_the_rights_that_others_would_have(
+    umask: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = os.umask(umask)
+    try:
+        with monkeypatch.context() as patched:
+            # It is the whole process's: another thread's files would be open to all for a moment.
+            patched.setattr(os, "umask", lambda mask: pytest.fail("the process's umask was changed"))
+            write_text(tmp_path / "file", "content")
+        assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask
+    finally:
+        os.umask(before)

@@ -32,6 +32,21 @@ def test_the_best_trial_becomes_the_preset(grid: KnowledgeGraph, tmp_path: Path)
     assert round(run.metrics["valid"]["mrr"], 4) == actual.measured["valid_mrr"]
 
 
+def test_optuna_speaks_as_loud_as_before(grid: KnowledgeGraph) -> None:
+    before = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        seen = []
+        tune(grid, "distmult", trials=1, on_trial=lambda *_: seen.append(optuna.logging.get_verbosity()), **SMALL)
+        assert seen == [optuna.logging.ERROR]
+        assert optuna.logging.get_verbosity() == optuna.logging.WARNING
+        with pytest.raises(InputError):
+            tune(grid, "distmult", trials=0)
+        assert optuna.logging.get_verbosity() == optuna.logging.WARNING
+    finally:
+        optuna.logging.set_verbosity(before)
+
+
 def test_what_is_given_is_not_searched(grid: KnowledgeGraph) -> None:
     actual = tune(grid, "distmult", trials=1, reciprocal=False, beta=0.3, **SMALL)
     assert set(actual.study.best_params) == set(RANGES) - {"reciprocal", "beta", "batch_size", "negatives"}
