@@ -12,7 +12,7 @@ import torch
 
 from emugraph import _dgl
 from emugraph.data import convert, triple_files
-from emugraph.data.answer_index import PIECE, among
+from emugraph.data.answer_index import PIECE, among, query_keys
 from emugraph.data.label_index import LabelIndex
 from emugraph.data.label_store import Labels
 from emugraph.data.stored_triples import StoredRows
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from emugraph.data.convert import Triple
 
 ENTITY = "entity"
+
+MOST_LABELS = 2**31 - 1
+"""Entities or relations of a graph at most: files have ids of 32 bits, and a query of two ids has one of 64."""
 
 
 _SORTED_WHOLE = 1 << 22
@@ -65,6 +68,8 @@ class KnowledgeGraph:
         for kind, labels in (("entity", self.entities), ("relation", self.relations)):
             if not isinstance(labels, Vocabulary):
                 raise InputError(f"the {kind} labels are {labels!r:.50}; wrap them: Vocabulary(labels, {kind!r})")
+            if len(labels) > MOST_LABELS:
+                raise InputError(f"{len(labels):,} {kind} labels are too many; there can be {MOST_LABELS:,}")
         self._stored: dict[str, StoredRows] = {}
         for split in SPLITS:
             triples: torch.Tensor | StoredRows = self.__dict__.pop(split)
@@ -331,9 +336,21 @@ class KnowledgeGraph:
         return {}
 
     def _keys(self, triples: torch.Tensor) -> torch.Tensor:
-        """One int64 a triple, distinct for distinct triples."""
-        heads, relations, tails = triples.unbind(dim=1)
-        return (heads * self.num_relations + relations) * self.num_entities + tails
+        """One int64 a triple, distinct for distinct triples of the splits, and for another one none of theirs."""
+        queries = query_keys(triples, self.num_relations, "tail")
+        if self._queries is not None:
+            place = torch.searchsorted(self._queries, queries)
+            queries = torch.where(among(self._queries, queries), place, len(self._queries))
+        return queries * self.num_entities + triples[:, 2]
+
+    @cached_property
+    def _queries(self) -> torch.Tensor | None:
+        """The queries (head, relation) of all splits, ascending, whose places number them where there could be so many
+        triples that their own numbers overflow; None where there cannot."""
+        if self.num_entities**2 * self.num_relations < 2**63:
+            return None
+        pieces = (query_keys(piece, self.num_relations, "tail").unique() for s in SPLITS for piece in self.pieces(s))
+        return torch.cat(list(pieces)).unique()
 
     if not TYPE_CHECKING:  # which would allow any name
 

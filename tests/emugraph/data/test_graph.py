@@ -186,3 +186,39 @@ def test_contains_is_membership(large: bool, monkeypatch: pytest.MonkeyPatch) ->
         expected = [triple in known.tolist() for triple in triples.tolist()]
         assert kg.contains(triples, split).tolist() == expected
         assert kg.contains(triples[:0], split).shape == (0,)
+
+
+class Many(Vocabulary):
+    """A vocabulary that says it has more labels than fit into memory."""
+
+    def __init__(self, count: int, kind: str) -> None:
+        self.count = 1
+        super().__init__(["only"], kind)
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+
+def test_triples_are_told_apart_where_their_ids_in_one_number_would_overflow() -> None:
+    """Freebase's size: 86,054,151 entities squared, times 14,824 relations, is 1.1e20; int64 ends at 9.2e18.
+
+    The second triple is the first plus 2^64 in that numbering, so that the two would have one number.
+    """
+    entities, relations = 86_054_151, 14_824
+    first = (1, 2, 3)
+    number = ((first[0] * relations + first[1]) * entities + first[2]) + 2**64
+    query, tail = divmod(number, entities)
+    second = (*divmod(query, relations), tail)
+    assert all(0 <= part < size for part, size in zip(second, (entities, relations, entities), strict=True))
+    train, valid = torch.tensor([first, first]), torch.tensor([second, first])
+    kg = KnowledgeGraph(Many(entities, "entity"), Many(relations, "relation"), train, valid)
+    assert kg.contains(torch.tensor([first, second, (5, 6, 7)]), "train").tolist() == [True, False, False]
+    assert kg.contains(torch.tensor([first, second, (5, 6, 7)]), "valid").tolist() == [True, True, False]
+    assert kg.contains(torch.tensor([[86_054_150, 14_823, 86_054_150]]), "train").tolist() == [False]
+
+
+@pytest.mark.parametrize(("entities", "relations"), [(2**31, 1), (1, 2**31)])
+def test_more_labels_than_ids_are_refused(entities: int, relations: int) -> None:
+    with pytest.raises(InputError, match="2,147,483,648 (entity|relation) labels are too many"):
+        KnowledgeGraph(Many(entities, "entity"), Many(relations, "relation"), torch.zeros(1, 3, dtype=torch.int64))
