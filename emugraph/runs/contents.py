@@ -16,7 +16,7 @@ from emugraph.data.stored_triples import stored_rows
 from emugraph.data.vocabulary import Vocabulary
 from emugraph.embeddings import files
 from emugraph.embeddings.table import Table, tables_of
-from emugraph.errors import EmugraphError, InputError
+from emugraph.errors import EmugraphError, InputError, nearest
 from emugraph.io import toml
 from emugraph.io.state_dict import State
 from emugraph.io.tensor_files import all_finite, map_tensors, map_values, nbytes, write_tensors
@@ -27,6 +27,8 @@ from emugraph.runs.folder import CALIBRATION, CONFIG, ENVIRONMENT, FORMAT, METRI
 from emugraph.system import format_bytes, machine, versions
 from emugraph.training.settings import Settings, with_current_names
 from emugraph.types import SPLITS
+
+_CONFIG_KEYS = ("format", "dataset", "settings", "checkpoints", "init_from")
 
 _HEADER = 1 << 16
 """Bytes that the header of a file of weights may have."""
@@ -92,14 +94,15 @@ def read_config(folder: RunFolder) -> Config:
         raise EmugraphError(f"{path} is damaged: {error}") from error
     if not isinstance(values.get("settings"), dict):
         raise EmugraphError(f"{path} is damaged: it has no table of settings")
-    unknown = values.keys() - {"format", "dataset", "settings", "checkpoints", "init_from"}
-    if unknown:
-        raise EmugraphError(f"{path} is damaged: unknown key {min(unknown)!r}")
+    for key, value in values.items():
+        if key not in _CONFIG_KEYS:
+            raise EmugraphError(f"{path} is damaged: unknown key {key!r}.{nearest(key, _CONFIG_KEYS)}")
+        if key in ("dataset", "init_from") and not isinstance(value, str):
+            raise EmugraphError(f"{path} is damaged: {key} is {value!r:.50}, and no text")
     settings = Settings.create(with_current_names(values["settings"]), source=str(path))
     checkpoints = values.get("checkpoints", {})
     try:
-        init_from = values.get("init_from")
-        return Config(str(values.get("dataset", "graph")), settings, Checkpoints(**checkpoints), init_from)
+        return Config(values.get("dataset", "graph"), settings, Checkpoints(**checkpoints), values.get("init_from"))
     except (TypeError, InputError) as error:
         raise EmugraphError(f"{path} is damaged: checkpoints: {error}") from error
 

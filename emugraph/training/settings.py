@@ -236,7 +236,7 @@ class Settings(BaseModel):
             InputError: the file cannot be read, or something in it is no setting or no fitting value.
         """
         values = toml.read(path)
-        if isinstance(values.get("settings"), dict):
+        if "settings" in values:
             cls._check_beside(values, path)
             # A run's settings are complete: what TOML leaves out is None there.
             absent = {name: None for name, field in cls.model_fields.items() if field.default is None}
@@ -247,6 +247,8 @@ class Settings(BaseModel):
     @classmethod
     def _check_beside(cls, values: Mapping[str, Any], path: Path) -> None:
         """Raise InputError if a key beside the table of settings is none that a run or a tuned preset has there."""
+        if not isinstance(values["settings"], dict):
+            raise InputError(f"{path}: settings = {values['settings']!r:.50}: it must be a table")
         for name in values:
             if name in cls.model_fields or name in _OLD_NAMES:
                 raise InputError(f"{path}: {name} stands outside the table [settings]; move it there")

@@ -82,7 +82,7 @@ def test_one_note_where_they_cannot_be_had(
     card(toy, write_card, tmp_path, TSV, f"{server.address}/gone")
     assert readable_names(find_card("toy")) == {}
     (message,) = caplog.messages
-    assert message.startswith("toy goes without readable names; to have them, put names.file into a folder")
+    assert message.startswith("toy has no readable names; to have them, put names.file into a folder")
     assert "\n" not in message
     assert re.search(note, message)
 

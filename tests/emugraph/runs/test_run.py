@@ -220,6 +220,25 @@ def test_a_configuration_that_asks_for_all_memory(run_folder: Path) -> None:
         emugraph.load(run_folder)
 
 
+@pytest.mark.parametrize(
+    ("beside", "message"),
+    [
+        ("datset = 'other'", "unknown key 'datset'. Did you mean 'dataset'"),
+        ("dim = 200", "unknown key 'dim'"),
+        ("dataset = 5", "dataset is 5, and no text"),
+        ("init_from = 5", "init_from is 5, and no text"),
+    ],
+)
+def test_a_configuration_with_more_than_a_run_writes(beside: str, message: str, run_folder: Path) -> None:
+    text = (run_folder / "config.toml").read_text(encoding="utf-8")
+    table = text.index("[")
+    kept = [line for line in text[:table].splitlines() if line.split(" ")[0] != beside.split(" ")[0]]
+    changed = "\n".join([*kept, beside, text[table:]])
+    lie(run_folder, "config.toml", lambda path: path.write_text(changed, encoding="utf-8"))
+    with pytest.raises(EmugraphError, match=f"config.toml is damaged: {message}"):
+        emugraph.load(run_folder)
+
+
 def test_weights_that_are_larger_than_the_model(run_folder: Path) -> None:
     huge = {"entities": torch.zeros(1 << 22), "relations": torch.zeros(2, 8)}
     lie(run_folder, "weights.safetensors", lambda path: save_file(huge, path))

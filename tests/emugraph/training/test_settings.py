@@ -169,3 +169,10 @@ def test_a_file_with_an_old_name_reads_as_the_current_one(tmp_path: Path) -> Non
     path.write_text("mask_run = 8\n", encoding="utf-8")
     with pytest.warns(DeprecationWarning, match="mask_run is now mask_group"):
         assert Settings.read(path) == {"mask_group": 8}
+
+
+def test_settings_that_are_no_table(tmp_path: Path) -> None:
+    path = tmp_path / "my.toml"
+    path.write_text("settings = 5\n", encoding="utf-8")
+    with pytest.raises(InputError, match=r"my\.toml: settings = 5: it must be a table"):
+        Settings.read(path)
