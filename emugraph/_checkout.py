@@ -31,4 +31,4 @@ class _Folders(MetaPathFinder):
 def install() -> None:
     """Have ``import`` find the two, where this is a checkout."""
     if (_ROOT / "setup.cfg").is_file() and (_ROOT / "datasets" / "bundled").is_dir():
-        sys.meta_path.append(_Folders())
+        sys.meta_path.insert(0, _Folders())  # before an installation of another checkout

@@ -27,7 +27,7 @@ from emugraph.reproduction.results import Result, by_run, read_results
 from emugraph.training.presets import PLAIN, read_presets
 from emugraph.training.settings import Settings
 
-PRESETS = Path(emugraph.__file__).parent / "presets"
+PRESETS = Path(emugraph.__file__).parent / "training" / "presets"
 README = Path(emugraph.__file__).parents[1] / "README.md"
 COLUMNS = ("data", "model", "d", "test MRR", "Hits@1", "Hits@3", "Hits@10", "seeds", "minutes")
 METRICS = ("test_mrr", "test_hits@1", "test_hits@3", "test_hits@10")

@@ -106,9 +106,8 @@ class Predictor:
             index.to(self.model.entities.device)
         else:
             if (split, part) not in self._indexes:
-                whole = AnswerIndex(in_order(self.kg.triples(split)), size, side)
-                self._indexes[split, part] = whole.to(self.model.entities.device)
-            index = self._indexes[split, part]
+                self._indexes[split, part] = AnswerIndex(in_order(self.kg.triples(split)), size, side)
+            index = self._indexes[split, part].to(self.model.entities.device)
         return lambda some: index.of(in_order(some))
 
     @torch.no_grad()
@@ -217,7 +216,7 @@ class Predictor:
 
     def _mark(self, queries: Tensor, part: Part, ids: Tensor) -> Tensor:
         """In which split each answer stands, uint8 (n, k); the first where it is several."""
-        triples = self.kg.checked(queries).repeat_interleave(ids.shape[1], dim=0)
+        triples = self.kg.checked(queries).cpu().repeat_interleave(ids.shape[1], dim=0)
         triples[:, COLUMN[part]] = ids.flatten().clamp_min(0)
         marks = torch.zeros(len(triples), dtype=torch.uint8, device="cpu")
         for place in range(len(SPLITS), 0, -1):

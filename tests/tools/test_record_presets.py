@@ -96,3 +96,7 @@ def test_means_over_seeds_take_the_place_of_what_stood_there(tool: ModuleType) -
     assert missing == ["transe-l2.emu"]
     assert "measured" not in tables["transe-l2"]["emu"]  # what stood there was not reached with these settings
     assert tool.record(written, "any", results) == (written, missing)
+
+
+def test_it_finds_the_presets(tool: ModuleType) -> None:
+    assert sorted(path.stem for path in tool.PRESETS.glob("*.toml")) == ["fb15k-237", "wn18rr"]

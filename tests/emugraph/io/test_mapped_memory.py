@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import errno
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -46,7 +47,7 @@ def test_a_resumed_run_lies_in_files_too(grid: KnowledgeGraph, tmp_path: Path) -
     class Stop(emugraph.Callback):
         def on_step(self, trainer: Trainer, loss: torch.Tensor) -> None:
             if trainer.step_count == 30:
-                os.kill(os.getpid(), 2)
+                signal.raise_signal(signal.SIGINT)
 
     options = {**SMALL, "optimizer": "lazy-adam"}
     whole = emugraph.train(grid, "complex", output=tmp_path / "whole", **options)

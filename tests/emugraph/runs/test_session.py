@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -53,7 +52,7 @@ class SignalAt(Callback):
 
     def on_step(self, trainer: Trainer, loss: torch.Tensor) -> None:
         if trainer.step_count == self.step:
-            os.kill(os.getpid(), self.number)
+            signal.raise_signal(self.number)
 
 
 def weights(path: Path) -> bytes:
@@ -177,8 +176,8 @@ def test_a_signal_finishes_the_step_and_writes_a_checkpoint(number: int, grid: K
 def test_a_second_ctrl_c_does_not_wait(grid: KnowledgeGraph, tmp_path: Path) -> None:
     class Twice(Callback):
         def on_step(self, trainer: Trainer, loss: torch.Tensor) -> None:
-            os.kill(os.getpid(), signal.SIGINT)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             raise AssertionError("the second one was waited for")
 
     with pytest.raises(KeyboardInterrupt) as caught:
