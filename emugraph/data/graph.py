@@ -46,7 +46,7 @@ class KnowledgeGraph:
     Args:
         entities: the entities' labels.
         relations: the relations' labels.
-        train: ids of the training triples, int64 (n, 3), columns head, relation, tail.
+        train: ids of the training triples, int64 (n, 3), columns head, relation, tail; they are kept on the CPU.
         valid: ids of the validation triples, same form.
         test: ids of the test triples, same form.
         name: what the graph is called, for messages and folders.
@@ -78,7 +78,7 @@ class KnowledgeGraph:
                     self.checked(piece, f"{split} triples")
                 self._stored[split] = triples
             else:
-                setattr(self, split, self.checked(triples, f"{split} triples"))
+                setattr(self, split, self.checked(triples, f"{split} triples").cpu())
         if self.entity_names is not None and len(self.entity_names) != len(self.entities):
             raise InputError(f"{len(self.entity_names)} names were given for {len(self.entities)} entities")
         if self.entity_names is not None and not isinstance(self.entity_names, Labels):
@@ -236,7 +236,8 @@ class KnowledgeGraph:
             (ENTITY, label, ENTITY): (head, tail)
             for label, head, tail in zip(self.relations, heads.split(counts), tails.split(counts), strict=True)
         }
-        return dgl.heterograph(edges, num_nodes_dict={ENTITY: self.num_entities})
+        with torch.device("cpu"):  # DGL's own tensors are on the default device
+            return dgl.heterograph(edges, num_nodes_dict={ENTITY: self.num_entities})
 
     @cached_property
     def homogeneous(self) -> dgl.DGLGraph:
@@ -247,8 +248,9 @@ class KnowledgeGraph:
         """
         dgl = _dgl.load("kg.homogeneous is a DGL graph")
         heads, relations, tails = self.train.unbind(dim=1)
-        graph = dgl.graph((heads, tails), num_nodes=self.num_entities)
-        graph.edata["relation"] = relations
+        with torch.device("cpu"):
+            graph = dgl.graph((heads, tails), num_nodes=self.num_entities)
+            graph.edata["relation"] = relations
         return graph
 
     def entity_id(self, label: str) -> int:

@@ -23,8 +23,9 @@ def undirected(kg: KnowledgeGraph) -> dgl.DGLGraph:
     """
     dgl = _dgl.load("undirected gives a DGL graph")
     heads, tails = kg.train[:, 0], kg.train[:, 2]  # and not kg.homogeneous, to which edges may have been added
-    both = dgl.graph((torch.cat([heads, tails]), torch.cat([tails, heads])), num_nodes=kg.num_entities)
-    return dgl.to_simple(dgl.remove_self_loop(both), return_counts=None)
+    with torch.device("cpu"):  # DGL's own tensors are on the default device
+        both = dgl.graph((torch.cat([heads, tails]), torch.cat([tails, heads])), num_nodes=kg.num_entities)
+        return dgl.to_simple(dgl.remove_self_loop(both), return_counts=None)
 
 
 def adjacency(kg: KnowledgeGraph) -> scipy.sparse.csr_array:

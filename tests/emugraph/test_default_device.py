@@ -5,15 +5,19 @@ The default is "meta", where tensors have no numbers: whatever is made there by 
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
 
 import emugraph
+import emugraph.cli
+import emugraph.datasets
 from emugraph import KnowledgeGraph, Run
 from emugraph.analysis import negative_clouds, negative_similarities
 from emugraph.models import MODELS
@@ -128,3 +132,30 @@ def test_graphs_from_triples_and_files(grid: KnowledgeGraph, tmp_path: Path) -> 
         kg.to_files(tmp_path / "files")
         assert emugraph.load_dataset(tmp_path / "files").to_triples("train") == triples[0]
         assert kg.contains(torch.tensor([[0, 0, 0]], device="cpu"), "train").device.type == "cpu"
+
+
+def test_dgl_graphs(family: KnowledgeGraph, dgl: ModuleType) -> None:
+    with on_meta():
+        assert family.graph.device.type == family.homogeneous.device.type == "cpu"
+        assert compute(family, hops=2).graph().device.type == "cpu"
+    assert family.homogeneous.edata["relation"].tolist() == family.train[:, 1].tolist()
+
+
+MAKERS = {
+    "arange", "as_tensor", "empty", "eye", "full", "linspace", "ones", "rand", "randint", "randn", "randperm", "tensor",
+    "zeros",
+}  # fmt: skip
+
+
+def test_every_tensor_is_made_on_a_device_that_is_named() -> None:
+    unnamed = []
+    for package in (emugraph, emugraph.cli, emugraph.datasets):
+        for file in Path(package.__file__).parent.rglob("*.py"):
+            for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+                if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                    continue
+                maker = node.func
+                of_torch = isinstance(maker.value, ast.Name) and maker.value.id == "torch" and maker.attr in MAKERS
+                if of_torch and not any(keyword.arg == "device" for keyword in node.keywords):
+                    unnamed.append(f"{file}:{node.lineno}")
+    assert not unnamed
