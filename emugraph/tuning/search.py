@@ -134,7 +134,7 @@ def tune(
         device: "auto", "cpu" or "cuda".
         seed: of the search. With one process, the same seed gives the same trials.
         on_trial: called after each trial.
-        given: settings that are as given, and not searched.
+        changes: settings that keep these values, and are not searched.
 
     Raises:
         InputError: unknown settings, no validation triples, a study of another graph or with other settings given, no
