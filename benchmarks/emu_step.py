@@ -10,7 +10,7 @@ ratios.
 - ``speedup``: the step with mixed embeddings made (B x K x w numbers) over the factorised step;
 - ``emu_cost``: the factorised step over the step of plain cross entropy;
 - ``emu_cost_mask_each``: the same where each negative has a mask of its own (``mask_group`` 1), in place of
-  the default, by which 16 in turn share one.
+  the default, by which 16 consecutive ones share one.
 """
 
 from __future__ import annotations

@@ -85,11 +85,17 @@ PACKAGES = {
 """Packages that have the name of an old module, and where most of it is now."""
 
 NAMES: dict[str, dict[str, str]] = {
+    "calibration": {"QUESTIONS": "prediction.calibration:QUERIES"},
+    "environment": {"describe": "info"},
+    "folder": {"FIGURES": "runs.folder:METRICS"},
     "graph": {"load_dataset": "datasets.loading"},
+    "kernels.eager": {"outer": "kernels.eager:link"},
     "known": {"KnownAnswers": "data.answer_index:AnswerIndex"},
     "lookup": {"Lookup": "data.label_index:LabelIndex"},
     "models": {"SIDES": "types", "Side": "types"},
+    "models.base": {"SIDES": "types"},
     "models.fused": {"Fused": "models.kernel_model:KernelModel"},
+    "neighbors.finding": {"undirected": "neighbors.adjacency", "adjacency": "neighbors.adjacency"},
     "numbering": {"Numbering": "data.label_numbering:LabelNumbering"},
     "prediction": {"COLUMN": "types", "Part": "types"},
     "questions": {
@@ -98,14 +104,17 @@ NAMES: dict[str, dict[str, str]] = {
         "read_questions": "prediction.queries:read_queries",
     },
     "reading": {"SPLITS": "types"},
+    "reproduction.experiments": {"MASK_RUNS": "reproduction.experiments:MASK_GROUPS"},
     "sampling": {
         "EveryEntity": "sampling.one_vs_all:OneVsAll",
         "SidesInTurn": "sampling.batches:AlternatingSides",
     },
+    "sampling.batches": {"SidesInTurn": "sampling.batches:AlternatingSides"},
     "sampling.every": {"EveryEntity": "sampling.one_vs_all:OneVsAll"},
     "sampling.known": {"KnownTriples": "sampling.filtering:TripleFilter"},
     "saving": {"fingerprint": "data.fingerprint"},
     "session": {"Callback": "runs.callbacks"},
+    "trackers": {"FIGURES": "runs.trackers:METRICS"},
     "training": {"build_optimizer": "training.build", "resolve_settings": "training.resolve"},
 }
 """What an old module, or a package that has its name, had and has no more: the module where it is now, and its new name
@@ -122,14 +131,20 @@ def _find(old: str, name: str) -> Any:
     if not module or foreign or not hasattr(importlib.import_module(f"emugraph.{module}"), new):
         raise AttributeError(f"module 'emugraph.{old}' has no attribute {name!r}")
     value = getattr(importlib.import_module(f"emugraph.{module}"), new)
-    warn(f"emugraph.{old}.{name}", f"emugraph.{module}.{new}", level=2)
+    warn(f"emugraph.{old}.{name}", f"emugraph.{module}.{new}")
     return value
 
 
-def warn(old: str, new: str, level: int = 1) -> None:
-    """Say that a name is another one now; ``level`` counts the callers between here and who used the old name."""
+def warn(old: str, new: str) -> None:
+    """Say that a name is another one now, at the line outside of emugraph (and pydantic) that used the old name."""
     message = f"{old} is now {new}; the old name goes with the next release"
-    warnings.warn(message, DeprecationWarning, stacklevel=level + 2)
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] in _WITHIN:
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, DeprecationWarning, stacklevel=level)
+
+
+_WITHIN = ("emugraph", "pydantic", "importlib")
 
 
 def keyword(old: str, new: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -139,6 +154,8 @@ def keyword(old: str, new: str) -> Callable[[Callable[P, T]], Callable[P, T]]:
         @functools.wraps(function)
         def wrapper(*arguments: P.args, **options: P.kwargs) -> T:
             if old in options:
+                if new in options:
+                    raise TypeError(f"{old} is now {new}, and both are given")
                 warn(f"{function.__qualname__}({old}=...)", f"{new}=...")
                 options[new] = options.pop(old)
             return function(*arguments, **options)

@@ -124,6 +124,7 @@ def mutated_scores(
     return model.score_mutated(query, positive, negatives, mask, mask_group, index)
 
 
+@keyword("run", "mask_group")
 def materialized_scores(
     model: Model, query: Tensor, positive: Tensor, negatives: Tensor, mask: Tensor, mask_group: int = 1
 ) -> tuple[Tensor, Tensor]:

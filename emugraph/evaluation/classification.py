@@ -14,7 +14,7 @@ from emugraph.errors import InputError
 def classify(
     positives: Tensor, negatives: Tensor, relations: tuple[Tensor, Tensor], thresholds: dict[int | None, float] | None
 ) -> dict[str, Any]:
-    """Figures of scores of true and of false triples.
+    """Metrics of scores of true and of false triples.
 
     Args:
         positives: scores of true triples, (n,).

@@ -37,7 +37,7 @@ def taken_over() -> Iterator[None]:
 
 
 def same_shape(value: Any, expected: Tensor, what: str) -> Tensor:
-    """``found``, if it is a tensor of the shape and kind of numbers of ``expected``; else ValueError names ``what``."""
+    """``value``, if it is a tensor of the shape and kind of numbers of ``expected``; else ValueError names ``what``."""
     if isinstance(value, Tensor) and value.shape == expected.shape and value.dtype == expected.dtype:
         return value
     shape = f"{tuple(value.shape)} {value.dtype}" if isinstance(value, Tensor) else repr(value)
@@ -45,7 +45,7 @@ def same_shape(value: Any, expected: Tensor, what: str) -> Tensor:
 
 
 def ids_below(bound: int, value: Any, what: str) -> Tensor:
-    """``found``, if it is a tensor of whole numbers in 0..bound - 1; else ValueError names ``what``."""
+    """``value``, if it is a tensor of whole numbers in 0..bound - 1; else ValueError names ``what``."""
     if not isinstance(value, Tensor) or value.is_floating_point() or value.is_complex():
         raise ValueError(f"{what} is {value!r:.50}, not a tensor of ids")
     if value.numel() and not 0 <= int(value.min()) <= int(value.max()) < bound:

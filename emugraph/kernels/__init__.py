@@ -20,6 +20,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from emugraph._renamed import keyword
 from emugraph.errors import InputError
 from emugraph.kernels.checks import KINDS, check, check_gathered, check_masked, check_mixed, mask_width
 from emugraph.kernels.dispatch import compiled, form, prepare, status
@@ -62,6 +63,7 @@ def pairwise(q: Tensor, e: Tensor, kind: str) -> Tensor:
     return form(q, e).pairwise(q, e, kind)
 
 
+@keyword("run", "mask_group")
 def pairwise_masked(
     q: Tensor, e: Tensor, positive: Tensor, mask: Tensor, kind: str, *, mask_group: int = 1
 ) -> tuple[Tensor, Tensor]:

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from emugraph._renamed import names_of
+
 CHUNK = 1 << 22  # elements of the largest temporary tensor without gradients: 16 MB of float32
 
 
@@ -176,3 +178,6 @@ def slices(count: int, elements: int, whole: bool) -> list[slice]:
 def needs_gradient(*tensors: Tensor) -> bool:
     """Whether autograd records what happens to any of the tensors."""
     return torch.is_grad_enabled() and any(tensor.requires_grad for tensor in tensors)
+
+
+__getattr__ = names_of(__name__)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from emugraph._renamed import warn
+from emugraph._renamed import names_of, warn
 from emugraph.kernels import spread_masks
 from emugraph.types import Side
 
@@ -39,6 +39,16 @@ def init_uniform(table: Tensor, scale: float, generator: torch.Generator) -> Non
                 .mul_(2 * scale)
                 .sub_(scale)
             )
+
+
+def _as_outer(link: Callable[[Any, Tensor], Tensor]) -> Callable[[Any, Tensor], Tensor]:
+    """A class's own link function by its old name."""
+
+    def outer(model: Model, total: Tensor) -> Tensor:
+        warn("Model.outer", "Model.link")
+        return link(model, total)
+
+    return outer
 
 
 class Model(nn.Module, ABC):
@@ -165,13 +175,15 @@ class Model(nn.Module, ABC):
     def outer(self, total: Tensor) -> Tensor:
         """The old name of :meth:`link`."""
         warn("Model.outer", "Model.link")
-        return self.link(total)
+        return Model.link(self, total)
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
         if "outer" in vars(cls):
             warn(f"{cls.__name__}.outer", "link")
             cls.link = cls.outer  # type: ignore[method-assign]
+        elif "link" in vars(cls):
+            cls.outer = _as_outer(cls.link)  # type: ignore[method-assign]
 
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:
         """Scores of all pairs, (B, K), of queries (B, w) and candidates (K, w)."""
@@ -274,3 +286,6 @@ def taken_from_positive(phi: Tensor, mask: Tensor) -> Tensor:
     """
     mask = mask.to(phi.dtype)
     return phi @ mask.T if mask.ndim == 2 else (mask @ phi.unsqueeze(-1)).squeeze(-1)
+
+
+__getattr__ = names_of(__name__)

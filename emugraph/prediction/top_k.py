@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from emugraph._renamed import keyword
 from emugraph.data.answer_index import AnswerIndex
 from emugraph.data.graph import KnowledgeGraph
 from emugraph.errors import InputError
@@ -134,6 +135,7 @@ class Predictor:
             scores[rows, columns] = -torch.inf
             yield Block(batch, scores, _log_sums(scores) if totals is None else totals, rows, columns, trained)
 
+    @keyword("questions", "queries")
     def answer(
         self,
         queries: Tensor,

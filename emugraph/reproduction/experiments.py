@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from emugraph._renamed import names_of
 from emugraph.errors import InputError, nearest
 from emugraph.reproduction.cells import METHODS, Cell, distinct, preset_cell, title_of
 
@@ -210,8 +211,8 @@ def masks() -> Experiment:
     return Experiment(
         "masks",
         "Masks that several negatives share",
-        "mask_group is the number of negatives in turn that share a mutation mask: with 1 each has its own, with 16 or "
-        f"more the mutated scores come nearly for nothing on a CPU. The EMU presets otherwise. {_CHEAP}",
+        "mask_group is the number of consecutive negatives that share a mutation mask: with 1 each has its own, with "
+        f"16 or more the mutated scores come nearly for nothing on a CPU. The EMU presets otherwise. {_CHEAP}",
         (Table("FB15k-237, d = 100", "mask_group", columns, tuple(rows)),),
     )
 
@@ -319,3 +320,6 @@ def _appendix(model: str, method: str, **changes: Any) -> Cell:
 
 def _titles(*methods: str) -> tuple[str, ...]:
     return tuple(METHODS[method] for method in methods)
+
+
+__getattr__ = names_of(__name__)

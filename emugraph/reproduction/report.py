@@ -175,7 +175,7 @@ def _details(corner: str, measured: Iterable[tuple[str, str, Entry]], *, compare
     header.append("settings other than the defaults")
     lines = []
     for title, column, entry in measured:
-        line = [title, column, *(f"{figure:.4f}" for figure in (entry.mrr, *entry.hits))]
+        line = [title, column, *(f"{metric:.4f}" for metric in (entry.mrr, *entry.hits))]
         line += [str(len(entry.results)), f"{entry.seconds:.0f}"]
         if compared and entry.paper:
             pairs = ((entry.mrr, entry.paper.mrr), (entry.hits[-1], entry.paper.hits_at_10))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -53,12 +52,12 @@ class Callback:
         """At the very end, also of a run that was interrupted or failed, or did not even start."""
 
 
-def exit_all(callbacks: Sequence[Callback]) -> None:
+def exit_all(callbacks: Sequence[Callback], ending: BaseException | None = None) -> None:
     """Call :meth:`Callback.on_exit` of all, whatever fails.
 
-    A failure is raised where nothing else is on its way up, as it would hide that; the others are logged.
+    The first failure is raised and the others are logged. Where an error is ``ending`` the run all are logged, so that
+    none hides it.
     """
-    ending = sys.exc_info()[1]
     first: Exception | None = None
     for callback in callbacks:
         try:

@@ -99,7 +99,11 @@ def read_config(folder: RunFolder) -> Config:
             raise EmugraphError(f"{path} is damaged: unknown key {key!r}.{nearest(key, _CONFIG_KEYS)}")
         if key in ("dataset", "init_from") and not isinstance(value, str):
             raise EmugraphError(f"{path} is damaged: {key} is {value!r:.50}, and no text")
-    settings = Settings.create(with_current_names(values["settings"]), source=str(path))
+    try:
+        current = with_current_names(values["settings"])
+    except InputError as error:
+        raise EmugraphError(f"{path} is damaged: {error}") from error
+    settings = Settings.create(current, source=str(path))
     checkpoints = values.get("checkpoints", {})
     try:
         return Config(values.get("dataset", "graph"), settings, Checkpoints(**checkpoints), values.get("init_from"))

@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from emugraph._renamed import warn
+from emugraph._renamed import keyword, warn
 from emugraph.data.graph import KnowledgeGraph
 from emugraph.embeddings.table import start_from
 from emugraph.errors import EmugraphError, InputError
@@ -57,6 +57,7 @@ class Run(TrainedModel):
         calibrations: see :class:`TrainedModel`.
     """
 
+    @keyword("figures", "metrics")
     def __init__(
         self,
         path: Path,
@@ -275,8 +276,10 @@ def _run(session: Session) -> Run:
             write_calibrations(session.folder, run.calibrations)
         for callback in session.callbacks:
             callback.on_end(run)
-    finally:
-        exit_all(session.callbacks)
+    except BaseException as error:
+        exit_all(session.callbacks, error)
+        raise
+    exit_all(session.callbacks)
     return run
 
 

@@ -150,7 +150,7 @@ def _flat(prefix: str, metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 class Csv(Tracker):
-    """``metrics.csv`` in the run's folder: a line a figure, with the columns step, name and value.
+    """``metrics.csv`` in the run's folder: a line a metric, with the columns step, name and value.
 
     A run that is resumed goes on with it, from the step of its checkpoint.
     """
@@ -171,7 +171,7 @@ class Csv(Tracker):
 
 
 def _stays(line: str, step: int) -> bool:
-    """Whether a line of the table is still true after going back to ``step``: whole, and no final figure."""
+    """Whether a line of the table is still true after going back to ``step``: whole, and no final metric."""
     at, _, rest = line.partition(",")
     return line.endswith("\n") and at.isdecimal() and int(at) <= step and not rest.startswith("final/")
 

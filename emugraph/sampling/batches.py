@@ -7,6 +7,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
+from emugraph._renamed import names_of
 from emugraph.io.state_dict import State, ids_below, part_of, under
 from emugraph.types import SIDES, Side
 
@@ -152,3 +153,6 @@ class SidesByRelation:
         for side in SIDES:
             pending = ids_below(len(self.triples), state[f"{side}.pending"], "the batches to come")
             self._pending[side] = pending.to(self.triples.device)
+
+
+__getattr__ = names_of(__name__)

@@ -164,7 +164,7 @@ class Settings(BaseModel):
                 if old in values:
                     warn(f"the setting {old}", new)
             for name, renamed in _OLD_VALUES.items():
-                if name in values and values[name] in renamed:
+                if isinstance(values.get(name), str) and values[name] in renamed:
                     warn(f"{name} = {values[name]}", f"{name} = {renamed[values[name]]}")
             return current
         return values

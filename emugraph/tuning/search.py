@@ -20,7 +20,7 @@ from emugraph.runs.callbacks import Callback
 from emugraph.runs.contents import Checkpoints
 from emugraph.runs.run import train
 from emugraph.training.resolve import resolve_settings
-from emugraph.training.settings import Settings
+from emugraph.training.settings import Settings, with_current_names
 from emugraph.training.trainer import Trainer
 
 if TYPE_CHECKING:
@@ -180,8 +180,8 @@ def tune(
             except EmugraphError as error:
                 trial.set_user_attr("error", str(error).split(". ")[0])
                 raise _TrialError from error
-        for figure in ("seconds", "steps"):
-            trial.set_user_attr(figure, run.metrics[figure])
+        for metric in ("seconds", "steps"):
+            trial.set_user_attr(metric, run.metrics[metric])
         trial.set_user_attr("hits@10", report.best["hits@10"])
         return float(report.best["mrr"])
 
@@ -242,6 +242,8 @@ def _check_same(study: optuna.Study, kg: KnowledgeGraph, start: Settings, search
     wanted = {"graph": fingerprint(kg)["sha256"], "given": fixed}
     for what, value in wanted.items():
         stored = study.user_attrs.get(what)
+        if isinstance(stored, dict):
+            stored = with_current_names(stored)
         if stored is None:
             study.set_user_attr(what, value)
         elif stored != value:

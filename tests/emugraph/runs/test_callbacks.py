@@ -108,3 +108,13 @@ def test_a_failing_exit_of_a_run_without_error_is_raised(
     assert calls[-1] == "exit"
     assert [record.getMessage() for record in caplog.records] == ["FailsAt.on_exit failed: two"]
     assert emugraph.load(tmp_path / "run").metrics["steps"] == 10
+
+
+def test_an_error_that_the_caller_has_handled_hides_no_failing_exit(grid: KnowledgeGraph, tmp_path: Path) -> None:
+    try:
+        raise KeyError("handled")
+    except KeyError:
+        with pytest.raises(OSError, match="cannot close"):
+            emugraph.train(
+                grid, output=tmp_path / "run", callbacks=[FailsAt("on_exit", OSError("cannot close"))], **SETTINGS
+            )

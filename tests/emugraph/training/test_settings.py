@@ -34,6 +34,7 @@ def test_unknown_names_come_with_the_nearest() -> None:
         ("sampler", "khop+", "names no samplers"),
         ("sampler", 3, "valid string"),
         ("sides", "left", "'alternating' or 'by-relation'"),
+        ("sides", ["tail"], "'alternating' or 'by-relation'"),
         ("hops", 0, "greater than or equal to 1"),
         ("model", "transx", "unknown model 'transx'. Did you mean 'transe'"),
     ],
