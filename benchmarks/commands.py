@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    found = {}
+    seconds_by_command = {}
     with tempfile.TemporaryDirectory() as folder:
         for command in COMMANDS:
             line = command.replace("STEPS", str(arguments.steps))
@@ -55,11 +55,11 @@ def main() -> None:
                 [str(Path(sys.executable).parent / "emugraph"), *line.split()],
                 cwd=folder, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
             )  # fmt: skip
-            found[line] = round(time.perf_counter() - started, 1)
+            seconds_by_command[line] = round(time.perf_counter() - started, 1)
             if not arguments.json:
-                print(f"{found[line]:7.1f} s  emugraph {line}", flush=True)
+                print(f"{seconds_by_command[line]:7.1f} s  emugraph {line}", flush=True)
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(seconds_by_command, indent=2))
 
 
 if __name__ == "__main__":

@@ -50,10 +50,10 @@ def materialized(
     index: Tensor | None = None,
 ) -> tuple[Tensor, Tensor]:
     """What :func:`emugraph.training.objective.negative_scores` does, with mixed embeddings made."""
-    negatives, run = (negatives, settings.mask_group) if index is None else (negatives[index], 1)
-    masks = -(-negatives.shape[-2] // run)
+    negatives, mask_group = (negatives, settings.mask_group) if index is None else (negatives[index], 1)
+    masks = -(-negatives.shape[-2] // mask_group)
     mask = draw_masks(masks, model.num_components, settings.mutation_rate, generator)
-    return materialized_scores(model, query, positive, negatives, mask, run)
+    return materialized_scores(model, query, positive, negatives, mask, mask_group)
 
 
 def measure(kg: KnowledgeGraph, name: str, rounds: int) -> dict[str, Any]:

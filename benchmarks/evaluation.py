@@ -8,7 +8,7 @@ what is in them. In turn, medians:
 - ``seconds``: the ranking alone, the index of known triples included;
 - ``medium_seconds``: the same with PyTorch's precision of products at medium, where that changes anything;
 - ``plain_seconds``: a plain PyTorch twin (:mod:`benchmarks.twin`), of some triples and in proportion of all;
-- ``limit_seconds``: what the machine allows for the products of the distinct questions with all entities and for
+- ``limit_seconds``: what the machine allows for the products of the distinct queries with all entities and for
   writing and reading their scores (of distances, which are no products, the latter alone);
 - ``peak_mb``: the most memory that the process held when emugraph had ranked, everything included, and ``before_mb``
   what it held before.
@@ -67,8 +67,8 @@ def measure(dataset: str, name: str, dim: int, rounds: int) -> dict[str, Any]:
             times[form].append(time.perf_counter() - started)
         plain.append(plain_seconds(model, kg, kg.test, PLAIN_TRIPLES))
     seconds = {form: statistics.median(values) for form, values in times.items()}
-    questions = sum(len(query_keys(kg.test, kg.num_relations, side).unique()) for side in SIDES)
-    pairs = questions * kg.num_entities
+    queries = sum(len(query_keys(kg.test, kg.num_relations, side).unique()) for side in SIDES)
+    pairs = queries * kg.num_entities
     limits = measure_limits()
     is_product = model.kind == "dot"
     return {

@@ -42,8 +42,8 @@ def main() -> None:
     machine = f"{platform.machine()}, {options.threads} threads, torch {torch.__version__}"
     results = {name: race(jobs, options.rounds) for name, jobs in contests(options.compile)}
     if options.json:
-        found = {"machine": machine, "kernels": kernels.status(), "compile_seconds": compiled_in}
-        print(json.dumps(found | {"milliseconds": results}, indent=2))
+        measured = {"machine": machine, "kernels": kernels.status(), "compile_seconds": compiled_in}
+        print(json.dumps(measured | {"milliseconds": results}, indent=2))
         return
     print(machine, kernels.status(), sep="\n")
     if compiled_in is not None:
@@ -70,14 +70,14 @@ def race(jobs: dict[str, Job], rounds: int) -> dict[str, tuple[float, float]]:
 
 
 def contests(with_compile: bool) -> list[tuple[str, dict[str, Job]]]:
-    found = []
+    measured = []
     for distance in kernels.KINDS:
-        found += [training(distance, with_compile), mutation(distance, with_compile)]
+        measured += [training(distance, with_compile), mutation(distance, with_compile)]
         if distance != "dot":
-            found.append(mixup(distance))
-    found += [evaluation(distance) for distance in kernels.KINDS]
-    found += [gathering(distance) for distance in kernels.KINDS]
-    return [*found, counting(), beside_a_product()]
+            measured.append(mixup(distance))
+    measured += [evaluation(distance) for distance in kernels.KINDS]
+    measured += [gathering(distance) for distance in kernels.KINDS]
+    return [*measured, counting(), beside_a_product()]
 
 
 def materialised(q: Tensor, e: Tensor, distance: str) -> Tensor:

@@ -61,22 +61,22 @@ def measure(folder: Path, count: int) -> dict[str, Any]:
     kg = read_graph(run, "benchmark")
     seconds, (held, peak) = time.perf_counter() - started, _memory_mb()
     own = kg.entities.labels.nbytes + (kg.entity_names.nbytes if isinstance(kg.entity_names, Labels) else 0)
-    asked = [_label(i) for i in random.Random(0).choices(range(count), k=100_000)]
+    sampled = [_label(i) for i in random.Random(0).choices(range(count), k=100_000)]
     started = time.perf_counter()
-    for label in asked:
+    for label in sampled:
         kg.entities.id(label)
-    found = time.perf_counter()
+    looked_up = time.perf_counter()
     try:
         kg.entities.id("Q75940889")
     except InputError:
-        unknown = time.perf_counter() - found
+        unknown = time.perf_counter() - looked_up
     return {
         "seconds": round(seconds, 1),
         "own_mb": round(own / (1 << 20), 1),
         "held_mb": round(held - before, 1),
         "peak_mb": round(peak - before, 1),
         "ratio": round((peak - before) / own * (1 << 20), 2),
-        "id_us": round((found - started) / len(asked) * 1e6, 1),
+        "id_us": round((looked_up - started) / len(sampled) * 1e6, 1),
         "unknown_seconds": round(unknown, 2),
     }
 

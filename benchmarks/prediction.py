@@ -41,8 +41,8 @@ def seconds(action: Callable[[], Any]) -> float:
 
 def measure(kg: KnowledgeGraph, queries: int, rounds: int) -> dict[str, Any]:
     """Medians for each model."""
-    asked = kg.train[torch.randperm(len(kg.train), generator=torch.Generator().manual_seed(0))[:queries]]
-    heads, relations = asked[:, 0].tolist(), asked[:, 1].tolist()
+    query_triples = kg.train[torch.randperm(len(kg.train), generator=torch.Generator().manual_seed(0))[:queries]]
+    heads, relations = query_triples[:, 0].tolist(), query_triples[:, 1].tolist()
     busiest = int(torch.bincount(kg.train[:, 1]).argmax())
     trained = {name: TrainedModel(kg, MODELS[name](kg.num_entities, kg.num_relations, 100)) for name in NAMES}
     taken: dict[str, dict[str, list[float]]] = {name: {"ids": [], "labels": []} for name in NAMES}
@@ -51,7 +51,7 @@ def measure(kg: KnowledgeGraph, queries: int, rounds: int) -> dict[str, Any]:
     for _ in range(rounds):
         for name, model in trained.items():
             predictor = model.predictor
-            taken[name]["ids"].append(seconds(lambda p=predictor: p.answer(asked, "tail", 10, without=SPLITS)))  # type: ignore[misc]
+            taken[name]["ids"].append(seconds(lambda p=predictor: p.answer(query_triples, "tail", 10, without=SPLITS)))  # type: ignore[misc]
             taken[name]["labels"].append(
                 seconds(lambda m=model: m.predict_tails(heads, relations, new_only=True))  # type: ignore[misc]
             )
@@ -74,13 +74,13 @@ def main() -> None:
     arguments = parser.parse_args()
     keep_freed_memory()
     kernels.prepare()
-    found = measure(load_dataset(arguments.dataset), arguments.queries, arguments.rounds)
+    results = measure(load_dataset(arguments.dataset), arguments.queries, arguments.rounds)
     if arguments.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(results, indent=2))
         return
     for name in NAMES:
-        print(name, ", ".join(f"{what} {value:.2f} s" for what, value in found[name].items()))
-    print(f"peak memory {found['peak_mb']:,} MB")
+        print(name, ", ".join(f"{what} {value:.2f} s" for what, value in results[name].items()))
+    print(f"peak memory {results['peak_mb']:,} MB")
 
 
 if __name__ == "__main__":

@@ -51,24 +51,26 @@ class PlainTrainer:
 
 @torch.no_grad()
 def plain_mrr(model: KernelModel, triples: Tensor, known: dict[Side, Answers], block: int = 16) -> float:
-    """The filtered MRR of both sides: all entities are scored for each question, known answers are struck out.
+    """The filtered MRR of both sides: all entities are scored for each query, known answers are struck out.
 
     Args:
         model: the score function.
         triples: what is ranked.
         known: :func:`known_answers`.
-        block: questions at one time.
+        block: queries at one time.
     """
     total = 0.0
     for side in SIDES:
-        asked, answered = (0, 2) if side == "tail" else (2, 0)
+        known_column, target_column = (0, 2) if side == "tail" else (2, 0)
         for some in triples.split(block):
-            query = model.embed_queries(some[:, asked], some[:, 1], side)
+            query = model.embed_queries(some[:, known_column], some[:, 1], side)
             product = model.kind == "dot"
             scores = query @ model.entities.T if product else Model.score(model, query, model.entities)  # (block, N)
-            answers = some[:, answered]
+            answers = some[:, target_column]
             true = scores.gather(1, answers[:, None])
-            for row, (entity, relation) in enumerate(zip(some[:, asked].tolist(), some[:, 1].tolist(), strict=True)):
+            for row, (entity, relation) in enumerate(
+                zip(some[:, known_column].tolist(), some[:, 1].tolist(), strict=True)
+            ):
                 scores[row, known[side][entity, relation]] = -torch.inf
             scores.scatter_(1, answers[:, None], true)
             best, worst = 1 + (scores > true).sum(dim=1), (scores >= true).sum(dim=1)
@@ -77,7 +79,7 @@ def plain_mrr(model: KernelModel, triples: Tensor, known: dict[Side, Answers], b
 
 
 def known_answers(kg: KnowledgeGraph) -> dict[Side, Answers]:
-    """By side, the known answers of each question, an entity and a relation."""
+    """By side, the known answers of each query, an entity and a relation."""
     known: dict[Side, Answers] = {side: defaultdict(list) for side in SIDES}
     for split in ("train", "valid", "test"):
         for head, relation, tail in kg.triples(split).tolist():

@@ -121,14 +121,14 @@ class Side:
         """Seconds and MRR of the filtered ranking of the first test triples, both sides."""
         evaluator = RankBasedEvaluator(filtered=True)
         started = time.perf_counter()
-        found = evaluator.evaluate(
+        metrics = evaluator.evaluate(
             self.current,
             self.splits["test"][:triples],
             additional_filter_triples=[self.splits["train"], self.splits["valid"], self.splits["test"]],
             use_tqdm=False,
         )
         seconds = time.perf_counter() - started
-        return {"seconds": seconds, "mrr": float(found.get_metric("both.realistic.inverse_harmonic_mean_rank"))}
+        return {"seconds": seconds, "mrr": float(metrics.get_metric("both.realistic.inverse_harmonic_mean_rank"))}
 
     def versions(self) -> dict[str, str]:
         """What is measured."""
