@@ -183,7 +183,7 @@ class Model(nn.Module, ABC):
             warn(f"{cls.__name__}.outer", "link")
             cls.link = cls.outer  # type: ignore[method-assign]
         elif "link" in vars(cls):
-            cls.outer = _as_outer(cls.link)  # type: ignore[method-assign]
+            cls.outer = _as_outer(cls.link)  # type: ignore[assignment]
 
     def score(self, query: Tensor, candidate: Tensor) -> Tensor:
         """Scores of all pairs, (B, K), of queries (B, w) and candidates (K, w)."""
