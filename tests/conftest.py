@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
 import pytest
 import torch
+from hypothesis import settings
 
 import emugraph
 from emugraph import _dgl, kernels
 
+settings.register_profile("untimed", deadline=None)  # how long a test takes says nothing on a busy machine
+settings.load_profile("untimed")
 torch.set_num_threads(1)  # the tensors of the tests are too small to share out
 
 
@@ -47,6 +52,14 @@ def without_dgl(monkeypatch: pytest.MonkeyPatch) -> None:
         return version(name)
 
     monkeypatch.setattr(metadata, "version", version_of)
+
+
+@pytest.fixture
+def _signals() -> Iterator[None]:
+    """Ctrl-C as it is in a terminal; in the background of a shell script it is ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

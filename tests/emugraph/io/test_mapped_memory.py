@@ -43,6 +43,7 @@ def test_tables_in_files_train_as_those_in_memory(optimizer: str, grid: Knowledg
     assert not list((tmp_path / "there").iterdir())  # nothing is left behind
 
 
+@pytest.mark.usefixtures("_signals")
 def test_a_resumed_run_lies_in_files_too(grid: KnowledgeGraph, tmp_path: Path) -> None:
     class Stop(emugraph.Callback):
         def on_step(self, trainer: Trainer, loss: torch.Tensor) -> None:

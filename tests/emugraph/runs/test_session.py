@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import signal
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,14 +79,6 @@ def log(path: Path) -> list[dict[str, Any]]:
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EMUGRAPH_CACHE", str(tmp_path / "cache"))
-
-
-@pytest.fixture
-def _signals() -> Iterator[None]:
-    """Ctrl-C as it is in a terminal; in the background of a shell script it is ignored."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def cut_and_resume(kg: KnowledgeGraph, tmp_path: Path, cut: int, every: int, **settings: Any) -> None:
