@@ -128,9 +128,10 @@ def _find(old: str, name: str) -> Any:
     new = new or name
     # A submodule that is about to be imported is no old name.
     foreign = name.startswith("_") or (old in PACKAGES and find_spec(f"emugraph.{old}.{name}") is not None)
-    if not module or foreign or not hasattr(importlib.import_module(f"emugraph.{module}"), new):
+    home = importlib.import_module(f"emugraph.{module}") if module and not foreign else None
+    if not hasattr(home, new):
         raise AttributeError(f"module 'emugraph.{old}' has no attribute {name!r}")
-    value = getattr(importlib.import_module(f"emugraph.{module}"), new)
+    value = getattr(home, new)
     warn(f"emugraph.{old}.{name}", f"emugraph.{module}.{new}")
     return value
 
